@@ -1,0 +1,107 @@
+"""Renders a filter's prompt, and proves with a canary that the article is in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from distillery_core.errors import UserError
+from distillery_core.fence import FENCE_OPEN, fence, prompt_hash_of_messages
+from distillery_core.filters.config import FilterConfig
+from distillery_core.filters.text_view import text_view
+
+CANARY_TITLE = "Canary title 7c1f"
+CANARY_CONTENT = "Canary content 93ab, which no prompt contains by itself."
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the oracle is sent.
+
+    `system` is everything before the article and byte-identical for every article, so that a
+    provider can cache it; `user` starts with the fenced article.
+    """
+
+    system: str
+    user: str
+
+
+def render(template: str, config: FilterConfig, title: str, content: str) -> Prompt:
+    """Render a prompt for one article.
+
+    Raises:
+        jinja2.TemplateError: the template is broken or names an unknown variable.
+    """
+    view = text_view(title, content, config.text)
+    block = fence(view.title, view.content)
+    text = _compiled(template).render(article=block, **_variables(config))
+    # The instructions may speak of the fence too; the article's own mark-up is neutralised, so
+    # the real block is found by its whole text.
+    position = text.find(block)
+    if position < 0:
+        return Prompt(system=text.strip(), user="")
+    return Prompt(system=text[:position].strip(), user=text[position:].strip())
+
+
+def prompt_sha256(template: str, config: FilterConfig) -> str:
+    """Hash of the prompt with the fenced article replaced by a placeholder."""
+    prompt = render(template, config, CANARY_TITLE, CANARY_CONTENT)
+    return prompt_hash_of_messages(prompt.system, prompt.user)
+
+
+def check_template(template: str, config: FilterConfig, path: Path) -> None:
+    """Render with a canary: both title and text must arrive, exactly once.
+
+    Raises:
+        UserError: with the template's line where Jinja knows it.
+    """
+    import jinja2
+
+    try:
+        prompt = render(template, config, CANARY_TITLE, CANARY_CONTENT)
+    except jinja2.TemplateSyntaxError as error:
+        raise UserError(f"template: {error.message}", where=f"{path}:{error.lineno}") from None
+    except jinja2.UndefinedError as error:
+        known = ", ".join(["article", *_variables(config)])
+        message = f"template: {error.message} (known: {known})"
+        raise UserError(message, where=path) from None
+    except jinja2.TemplateError as error:
+        raise UserError(f"template: {error}", where=path) from None
+    _check_canary(prompt, path)
+
+
+def _check_canary(prompt: Prompt, path: Path) -> None:
+    hint = "put {{ article }} on a line of its own, after the instructions"
+    whole = f"{prompt.system}\n{prompt.user}"
+    if not prompt.user.startswith(FENCE_OPEN) or CANARY_CONTENT not in whole:
+        raise UserError("the prompt does not send the article", where=path, hint=hint)
+    if CANARY_TITLE not in whole:
+        raise UserError("the prompt does not send the article's title", where=path, hint=hint)
+    if whole.count(CANARY_CONTENT) > 1:
+        raise UserError("the prompt sends the article twice", where=path, hint=hint)
+
+
+def _variables(config: FilterConfig) -> dict[str, Any]:
+    return {
+        "filter": config.filter,
+        "dimensions": config.scoring.dimensions,
+        "scale_max": 10,
+    }
+
+
+@lru_cache(maxsize=64)
+def _compiled(template: str) -> Any:
+    import jinja2
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    # Plain text for a language model, not HTML: escaping would falsify the article.
+    environment = ImmutableSandboxedEnvironment(
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+    )
+    return environment.from_string(template)

@@ -1,0 +1,229 @@
+"""Builds a student: base model, regression head, tokenizer, pad token; the only place that does."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from distillery_core.errors import UserError
+from distillery_core.files import sha256_json
+from distillery_core.student.settings import Device, Precision, TrainSettings
+
+PACKAGE_PREFIX = "package:"
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+_DROPOUT_KEYS = (
+    *("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"),
+    *("hidden_dropout", "attention_dropout", "embedding_dropout", "mlp_dropout"),
+    *("resid_pdrop", "embd_pdrop", "attn_pdrop", "dropout", "pooler_dropout", "cls_dropout"),
+)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A fresh student.
+
+    Attributes:
+        head_names: names of the parameters outside the base model.
+        base_config_sha256: hash of the base model's configuration as it was found.
+    """
+
+    model: Any
+    tokenizer: Any
+    head_names: frozenset[str]
+    base_config_sha256: str
+
+
+def build(settings: TrainSettings, dimensions: Sequence[str]) -> Built:
+    """A base model under a new linear head with one output a dimension, on the CPU in float32.
+
+    Raises:
+        UserError: the base is not there, has no weights, or has no sequence classification head.
+    """
+    source = locate(settings.model_name)
+    with quiet_transformers():
+        config = _load(AutoConfig, source, settings.model_name)
+        base_config_sha256 = sha256_json(_described(config))
+        _set_head(config, dimensions)
+        if settings.dropout is not None:
+            _set_dropout(config, settings.dropout)
+        tokenizer = _load(AutoTokenizer, source, settings.model_name)
+        _check_length(config, settings)
+        model = _load(
+            AutoModelForSequenceClassification,
+            source,
+            settings.model_name,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation=settings.attention,
+            use_safetensors=True,
+        )
+    set_padding(model, tokenizer)
+    prefix = f"{model.base_model_prefix}."
+    head = frozenset(n for n, _ in model.named_parameters() if not n.startswith(prefix))
+    return Built(model, tokenizer, head, base_config_sha256)
+
+
+def locate(model_name: str) -> str:
+    """A local folder, the folder behind `package:NAME/FOLDER`, or else the hub id itself.
+
+    The package is found without being imported.
+
+    Raises:
+        UserError: unknown package, or a folder without config or safetensors weights.
+    """
+    if model_name.startswith(PACKAGE_PREFIX):
+        return str(_checked_folder(_package_folder(model_name), model_name))
+    folder = Path(model_name).expanduser()
+    if folder.is_dir():
+        return str(_checked_folder(folder, model_name))
+    if model_name.startswith((".", "/", "~")) or model_name.count("/") > 1:
+        raise UserError(f"no model folder {model_name!r}", where="model_name")
+    return model_name
+
+
+def _package_folder(model_name: str) -> Path:
+    package, _, inside = model_name.removeprefix(PACKAGE_PREFIX).partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(
+            f"the package {package!r} is not installed",
+            where=model_name,
+            hint=f"pip install {package.replace('_', '-')}",
+        )
+    root = Path(next(iter(spec.submodule_search_locations))).resolve()
+    folder = (root / inside).resolve()
+    if not folder.is_relative_to(root) or not folder.is_dir():
+        raise UserError(f"the package {package!r} has no folder {inside!r}", where=model_name)
+    return folder
+
+
+def _checked_folder(folder: Path, model_name: str) -> Path:
+    if not (folder / "config.json").is_file():
+        raise UserError("the model folder has no config.json", where=model_name)
+    if not any(next(folder.glob(pattern), None) for pattern in _WEIGHTS):
+        raise UserError(
+            "the model folder has no weights in safetensors",
+            where=model_name,
+            hint="save them with `model.save_pretrained(folder)`; pickled weights are not loaded",
+        )
+    return folder
+
+
+def _load(factory: Any, source: str, model_name: str, **options: Any) -> Any:
+    """`from_pretrained`, with what goes wrong told in one line and no code of the model's run."""
+    try:
+        return factory.from_pretrained(source, trust_remote_code=False, **options)
+    except (OSError, ValueError, ImportError) as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"cannot load the base model: {first_line}",
+            where=model_name,
+            hint="name a hub id, a local folder, or package:NAME/FOLDER",
+        ) from error
+
+
+def _described(config: Any) -> dict[str, Any]:
+    """The configuration without where it was found and which library read it."""
+    description: dict[str, Any] = config.to_dict()
+    for key in ("_name_or_path", "transformers_version"):
+        description.pop(key, None)
+    return description
+
+
+def _set_head(config: Any, dimensions: Sequence[str]) -> None:
+    config.id2label = dict(enumerate(dimensions))
+    config.label2id = {name: index for index, name in enumerate(dimensions)}
+    config.problem_type = "regression"
+    config.use_cache = False
+
+
+def _set_dropout(config: Any, dropout: float) -> None:
+    for key in _DROPOUT_KEYS:
+        if isinstance(getattr(config, key, None), (int, float)) or key == "classifier_dropout":
+            setattr(config, key, dropout)
+
+
+def _check_length(config: Any, settings: TrainSettings) -> None:
+    longest = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if longest and settings.max_length > longest:
+        raise UserError(
+            f"max_length is {settings.max_length}, the base model reads at most {longest} tokens",
+            where=settings.model_name,
+        )
+
+
+def set_padding(model: Any, tokenizer: Any) -> None:
+    """Give both the same pad token, so that a batch pools each article's last real token.
+
+    A base without one takes its end-of-text token. Padding goes to the right.
+
+    Raises:
+        UserError: the tokenizer has neither.
+    """
+    if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token is None:
+            raise UserError("the tokenizer has neither a pad nor an end token", where="model_name")
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "right"
+    model.config.pad_token_id = tokenizer.pad_token_id
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+
+
+def start_head_at_means(model: Any, means: Sequence[float]) -> bool:
+    """Set the head's bias to the mean training labels, so that step one need not learn the scale.
+
+    Returns:
+        False where the head has no bias (decoder bases): nothing was changed.
+    """
+    linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
+    head = [m for m in linear if m.out_features == len(means)][-1:]
+    if not head or head[0].bias is None:
+        return False
+    with torch.no_grad():
+        head[0].bias.copy_(torch.as_tensor(means, dtype=head[0].bias.dtype))
+    return True
+
+
+def pick_device(device: Device) -> torch.device:
+    """The device to compute on.
+
+    Raises:
+        UserError: a GPU was asked for and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("there is no CUDA device", where="device", hint="--device cpu")
+    use_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if use_gpu else "cpu")
+
+
+def pick_precision(precision: Precision, device: torch.device) -> Precision:
+    """float32 or bf16; auto is bf16 where the device computes it in hardware."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "float32"
+    has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return "bf16" if has_bf16() else "float32"
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No load report and no progress bar while the block runs: the library does not print."""
+    verbosity = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
