@@ -1,0 +1,74 @@
+"""Every line of every table just inside and just outside each of its limits (YAML cases)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from distillery_core.types import Level
+from distillery_core.verdicts import Measurement, decide, rate, read_criteria
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted(
+    path
+    for path in (ROOT / "tests/cases/verdicts").glob("*.yaml")
+    if (ROOT / "agents" / path.stem).is_dir()
+)
+TABLES = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in FILES}
+CASES = [
+    pytest.param(agent, line, case, id=f"{agent}-{line}-{number}")
+    for agent, table in TABLES.items()
+    for line, cases in table["cases"].items()
+    for number, case in enumerate(cases)
+]
+
+
+def measured(given: Any) -> Measurement:
+    return rate(*given) if isinstance(given, list) else Measurement.from_dict(given)
+
+
+def criteria_of(agent: str):
+    criteria = read_criteria(ROOT / "agents" / agent / "criteria.yaml")
+    return criteria.for_round(TABLES[agent]["round"])
+
+
+def test_every_shipped_table_has_cases():
+    shipped = {path.parent.name for path in (ROOT / "agents").glob("*/criteria.yaml")}
+    assert shipped == set(TABLES)
+
+
+@pytest.mark.parametrize("agent", TABLES)
+def test_every_line_has_a_case_for_each_band(agent):
+    criteria, cases = criteria_of(agent), TABLES[agent]["cases"]
+    assert set(cases) == set(criteria.names)
+    for line in criteria.lines:
+        levels = {case["level"] for case in cases[line.name]}
+        worst = "FAIL" if line.fail else "REVIEW"
+        assert {"OK", worst} <= levels, line.name
+
+
+@pytest.mark.parametrize("agent", TABLES)
+@pytest.mark.parametrize("kind", ["general", "needle"])
+def test_all_well_is_ok(agent, kind):
+    measurements = {name: measured(given) for name, given in TABLES[agent]["all_well"].items()}
+    decision = decide(criteria_of(agent), measurements, kind)
+    assert decision.level is Level.OK, decision.because
+    assert decision.deciding.name == "every_line"
+    assert decision.because == ()
+
+
+@pytest.mark.parametrize(("agent", "line", "case"), CASES)
+def test_case(agent, line, case):
+    changed = {**TABLES[agent]["all_well"], line: case["given"], **case.get("also", {})}
+    measurements = {name: measured(given) for name, given in changed.items()}
+    decision = decide(criteria_of(agent), measurements, case.get("kind", TABLES[agent]["kind"]))
+    result = next(found for found in decision.lines if found.name == line)
+    assert result.level is Level[case["level"]], result.reason
+    assert result.insufficient is case.get("insufficient", False), result.reason
+    expected = Level[case.get("verdict", case["level"])]
+    if expected > Level.OK:
+        assert decision.level is expected
+        assert decision.deciding.level is expected
