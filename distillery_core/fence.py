@@ -34,8 +34,14 @@ _HARMLESS = {"<": "‹", ">": "›", "[": "⁅", "]": "⁆", "|": "¦", "#": "�
 # Characters that look like one of ours but are not folded to it by NFKC: brackets and slashes of
 # other blocks, and the Cyrillic and Greek letters that occur in the marker words.
 _LOOK_ALIKE = str.maketrans(
-    "〈⟨❮〉⟩❯∕⁄⧸ǀ∣❘аеіорсуѕтαειορτѵնｉı",
-    "<<<>>>///|||aeiopcystaeioptvuii",
+    {
+        **dict.fromkeys("〈⟨❮", "<"),
+        **dict.fromkeys("〉⟩❯", ">"),
+        **dict.fromkeys("∕⁄⧸", "/"),
+        **dict.fromkeys("ǀ∣❘", "|"),
+        **dict(zip("аеіорсуѕт", "aeiopcyst", strict=True)),  # Cyrillic
+        **dict(zip("αειορτν", "aeioptv", strict=True)),  # Greek
+    }
 )
 _OPENING = re.compile(r"[<＜﹤〈〈⟨❮\[［#＃﹟]")
 
@@ -77,6 +83,8 @@ def _without_markers(text: str) -> str:
 
 def _skeleton(text: str) -> tuple[str, list[int]]:
     """What the text looks like to a reader, and where in it each character stands."""
+    if text.isascii():
+        return text.lower(), list(range(len(text)))
     pairs = [(seen, at) for at, character in enumerate(text) for seen in _seen(character)]
     return "".join(seen for seen, _ in pairs), [at for _, at in pairs]
 

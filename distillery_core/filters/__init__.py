@@ -4,7 +4,7 @@ config.py        the schema of config.yaml          prefilter.py        form and
 filter.py        the Filter object and its hashes   prompt_template.py  renders the prompt
 text_view.py     which part of a text is read       answers.py          what an oracle must answer
 score_rules.py   overall score and tier             discovery.py        finds filters
-package_check.py is a filter ready to be used?      yaml_source.py      mistakes with file and line
+package_check.py is a filter ready to be used?      cases.py            behaviour cases (cases.yaml)
 """
 
 from __future__ import annotations

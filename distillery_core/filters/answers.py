@@ -77,8 +77,8 @@ def _score_problems(filter: Filter, value: Mapping[str, Any]) -> list[str]:
 def _score_problem(name: str, score: Any) -> str | None:
     if isinstance(score, bool) or not isinstance(score, int | float):
         return f"{name} is not a number: {score!r:.40}"
-    if not math.isfinite(score):
+    if isinstance(score, float) and not math.isfinite(score):
         return f"{name} is not finite: {score}"
     if not SCORE_MIN <= score <= SCORE_MAX:
-        return f"{name} is outside 0-10: {score:g}"
+        return f"{name} is outside 0-10: {score!r:.40}"  # an integer may be too large for a float
     return None

@@ -52,8 +52,8 @@ def resolve_filter(reference: str, project: Path) -> Filter:
     folder = Path(reference)
     if (folder / CONFIG).is_file():
         return load_filter(folder, _origin_of(folder, project))
-    if "/" in reference.rstrip("/") or folder.is_dir():
-        raise UserError(f"is not a filter: it has no {CONFIG}", where=reference)
+    if "/" in reference:
+        raise _no_filter_folder(folder)
     match = _REFERENCE.fullmatch(reference)
     found = [entry for entry in _candidates(project) if match and entry.name == match["name"]]
     if match and match["version"]:
@@ -107,6 +107,12 @@ def _origin_of(folder: Path, project: Path) -> str:
         if entry.folder.resolve() == resolved:
             return entry.origin
     return "project"
+
+
+def _no_filter_folder(folder: Path) -> UserError:
+    newest = max(_versions_in(folder, "project"), key=lambda entry: entry.version, default=None)
+    hint = f"did you mean {newest.folder}?" if newest else "`distillery filter list` shows all"
+    return UserError(f"is not a filter: it has no {CONFIG}", where=folder, hint=hint)
 
 
 def _unknown(reference: str, project: Path) -> UserError:

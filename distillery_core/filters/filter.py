@@ -16,7 +16,7 @@ from distillery_core.filters.config import FilterConfig
 from distillery_core.filters.prefilter import Prefilter, load_prefilter
 from distillery_core.filters.prompt_template import check_template, prompt_sha256
 from distillery_core.filters.text_view import VIEW_RULE
-from distillery_core.filters.yaml_source import load_model
+from distillery_core.yaml_source import load_model
 
 Loaded = TypeVar("Loaded")
 

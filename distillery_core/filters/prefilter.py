@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from distillery_core.filters.config import PatternList, Strict
-from distillery_core.filters.yaml_source import load_model
 from distillery_core.types import Article
+from distillery_core.yaml_source import load_model
 
 
 class Listed(Strict):
@@ -43,7 +44,7 @@ class Prefilter(Strict):
             self._length(article)
             or _listed("source", _text(article, "source"), self.sources)
             or _listed("domain", _domain(article), self.domains)
-            or _listed("language", _text(article, "language"), self.languages)
+            or _listed("language", _text(article, "language"), self.languages, _same_language)
             or self._pattern(article)
         )
 
@@ -84,18 +85,26 @@ def _domain(article: Article) -> str:
     return host.removeprefix("www.")
 
 
-def _listed(what: str, name: str, rule: Listed) -> str | None:
+def _same(name: str, entry: str) -> bool:
+    """Equal, or a sub-domain of the entry."""
+    name, entry = name.casefold(), entry.casefold().removeprefix("www.")
+    return name == entry or ("." in entry and name.endswith(f".{entry}"))
+
+
+def _same_language(name: str, entry: str) -> bool:
+    """Equal, or the entry's language in some region or script (`en-AU` is `en`)."""
+    name, entry = name.casefold().replace("_", "-"), entry.casefold().replace("_", "-")
+    return name == entry or name.startswith(f"{entry}-")
+
+
+def _listed(
+    what: str, name: str, rule: Listed, same: Callable[[str, str], bool] = _same
+) -> str | None:
     """An unknown name passes an allow list: what is not known cannot be judged by it."""
     if not name:
         return None
-    if any(_same(name, entry) for entry in rule.block):
+    if any(same(name, entry) for entry in rule.block):
         return f"{what} {name!r} is blocked"
-    if rule.allow and not any(_same(name, entry) for entry in rule.allow):
+    if rule.allow and not any(same(name, entry) for entry in rule.allow):
         return f"{what} {name!r} is not among the allowed ones"
     return None
-
-
-def _same(name: str, entry: str) -> bool:
-    """Equal, or a sub-domain of the entry."""
-    name, entry = name.casefold(), entry.casefold()
-    return name == entry or ("." in entry and name.endswith(f".{entry}"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import traceback
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -66,10 +68,17 @@ def check_template(template: str, config: FilterConfig, path: Path) -> None:
     except jinja2.UndefinedError as error:
         known = ", ".join(["article", *_variables(config)])
         message = f"template: {error.message} (known: {known})"
-        raise UserError(message, where=path) from None
-    except jinja2.TemplateError as error:
-        raise UserError(f"template: {error}", where=path) from None
+        raise UserError(message, where=f"{path}{_line_of(error)}") from None
+    except Exception as error:  # noqa: BLE001 - a template's expressions may fail in any way
+        raise UserError(f"template: {error}", where=f"{path}{_line_of(error)}") from None
     _check_canary(prompt, path)
+
+
+def _line_of(error: Exception) -> str:
+    """`:12`, the template's line that Jinja puts into the traceback, or nothing."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == "<template>"]
+    return f":{lines[-1]}" if lines else ""
 
 
 def _check_canary(prompt: Prompt, path: Path) -> None:
@@ -81,14 +90,24 @@ def _check_canary(prompt: Prompt, path: Path) -> None:
         raise UserError("the prompt does not send the article's title", where=path, hint=hint)
     if whole.count(CANARY_CONTENT) > 1:
         raise UserError("the prompt sends the article twice", where=path, hint=hint)
+    if not prompt.system:
+        raise UserError("no instructions stand before the article", where=path, hint=hint)
 
 
 def _variables(config: FilterConfig) -> dict[str, Any]:
+    """Plain values only: a pydantic object would lend a template its methods, and one of them
+    (`parse_raw`) unpickles."""
+    dimensions = config.scoring.dimensions.items()
     return {
-        "filter": config.filter,
-        "dimensions": config.scoring.dimensions,
+        "filter": config.filter.model_dump(),
+        "dimensions": {name: dimension.model_dump() for name, dimension in dimensions},
         "scale_max": 10,
     }
+
+
+def _json(value: Any) -> str:
+    """Jinja's own `tojson` writes for HTML and would turn an apostrophe into \\u0027."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 @lru_cache(maxsize=64)
@@ -104,4 +123,5 @@ def _compiled(template: str) -> Any:
         lstrip_blocks=True,
         keep_trailing_newline=False,
     )
+    environment.filters["tojson"] = _json
     return environment.from_string(template)

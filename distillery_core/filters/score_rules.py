@@ -13,6 +13,9 @@ from distillery_core.filters.config import Gatekeeper, Scoring
 from distillery_core.filters.filter import Filter
 from distillery_core.types import SCORE_MAX, SCORE_MIN, Scores
 
+_DECIMALS = 9
+"""Keeps what is 2.5 on paper from falling below a tier at 2.5 by a binary fraction."""
+
 
 @dataclass(frozen=True, slots=True)
 class Overall:
@@ -29,9 +32,8 @@ class Overall:
 def weighted_mean(filter: Filter, scores: Scores) -> float:
     """Mean of the dimensions weighted as the config says (weights normalised to sum to 1)."""
     total = sum(filter.weights)
-    return (
-        sum(w * scores[d] for d, w in zip(filter.dimensions, filter.weights, strict=True)) / total
-    )
+    weighted = sum(w * scores[d] for d, w in zip(filter.dimensions, filter.weights, strict=True))
+    return round(weighted / total, _DECIMALS)
 
 
 def overall(filter: Filter, scores: Scores, text: str) -> Overall:

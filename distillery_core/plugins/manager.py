@@ -82,7 +82,7 @@ class _Loader:
         for point in sorted(points, key=lambda p: (p.name != "core", p.name, _origin(p))):
             if point.name not in disabled:
                 self._register(point)
-        filters = [FoundFilter(Path(f), o) for f, o in self._answers("distillery_filters", Path)]
+        filters = list(self._filters())
         oracles = self._named("distillery_oracles", OracleProvider)
         students = self._named("distillery_students", StudentBackend)
         return Plugins(self._infos(), tuple(filters), oracles, students, tuple(self.failures))
@@ -98,8 +98,9 @@ class _Loader:
             plugin = point.load()
             self.manager.register(plugin, name=point.name)
             self._refuse_unknown_hooks(plugin)
-        except Exception as error:  # noqa: BLE001 - anybody's code may fail in any way
-            if plugin is not None and self.manager.is_registered(plugin):
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - anybody's code may fail
+            # The same module under a second name must not take the first one's registration away.
+            if plugin is not None and self.manager.get_name(plugin) == point.name:
                 self.manager.unregister(plugin)
             self._fail(point.name, origin, f"{type(error).__name__}: {error}")
             return
@@ -111,28 +112,41 @@ class _Loader:
                 raise ValueError(f"unknown hook {caller.name!r}")
 
     def _answers(self, hook: str, kind: type) -> Iterable[tuple[Any, str]]:
-        """(item, origin) of every implementation, each called in isolation."""
-        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
+        """(item, plugin's name) of every implementation, each called in isolation."""
+        # Core first, then by name, whatever order a plugin asks pluggy for: a name that core gives
+        # cannot be taken from it.
+        order = list(self.distributions)
+        implementations = getattr(self.manager.hook, hook).get_hookimpls()
+        for implementation in sorted(implementations, key=lambda i: order.index(i.plugin_name)):
             name = implementation.plugin_name
             origin = self.distributions[name]
             for item in self._call(implementation.function, name, origin):
                 if isinstance(item, kind):
-                    yield item, f"plugin {origin}"
+                    yield item, name
                 else:
                     self._fail(name, origin, f"{hook} returned {item!r:.80}, not a {kind.__name__}")
 
     def _call(self, function: Callable[[], Any], name: str, origin: str) -> list[Any]:
         try:
             return list(function())
-        except Exception as error:  # noqa: BLE001 - anybody's code may fail in any way
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - anybody's code may fail
             self._fail(name, origin, f"{type(error).__name__}: {error}")
             return []
 
+    def _filters(self) -> Iterable[FoundFilter]:
+        for folder, name in self._answers("distillery_filters", Path):
+            if folder.is_dir():
+                yield FoundFilter(folder, f"plugin {self.distributions[name]}")
+            else:
+                error = f"distillery_filters returned {folder}, which is no folder"
+                self._fail(name, self.distributions[name], error)
+
     def _named(self, hook: str, kind: type) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for item, origin in self._answers(hook, kind):
+        for item, name in self._answers(hook, kind):
             if item.name in found:
-                self._fail(item.name, origin, f"{hook}: the name {item.name!r} is taken")
+                error = f"{hook}: the name {item.name!r} is taken"
+                self._fail(name, self.distributions[name], error)
             else:
                 found[item.name] = item
         return found

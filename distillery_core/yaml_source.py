@@ -58,6 +58,8 @@ def _compose(text: str, path: Path) -> yaml.Node | None:
         raise UserError(f"not valid YAML: {error.problem}", where=f"{path}:{line}") from None
     except yaml.YAMLError as error:
         raise UserError(f"not valid YAML: {error}", where=path) from None
+    except RecursionError:
+        raise UserError("not valid YAML: nested too deeply", where=path) from None
     if root is not None:
         _refuse_duplicates(root, path)
     return root
@@ -65,12 +67,16 @@ def _compose(text: str, path: Path) -> yaml.Node | None:
 
 def _refuse_duplicates(node: yaml.Node, path: Path) -> None:
     """YAML lets a later key silently replace an earlier one; a weight given twice is a mistake."""
-    errors = list(_duplicates(node, path))
+    errors = list(_duplicates(node, path, set()))
     if errors:
         raise UserErrors(errors)
 
 
-def _duplicates(node: yaml.Node, path: Path) -> Iterable[UserError]:
+def _duplicates(node: yaml.Node, path: Path, visited: set[int]) -> Iterable[UserError]:
+    """`visited` holds the nodes looked at: an alias may point many times, or to its own parent."""
+    if id(node) in visited:
+        return
+    visited.add(id(node))
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, child in node.value:
@@ -78,10 +84,10 @@ def _duplicates(node: yaml.Node, path: Path) -> Iterable[UserError]:
                 where = f"{path}:{key.start_mark.line + 1}"
                 yield UserError(f"key {key.value!r} is given twice", where=where)
             seen.add(key.value)
-            yield from _duplicates(child, path)
+            yield from _duplicates(child, path, visited)
     elif isinstance(node, yaml.SequenceNode):
         for child in node.value:
-            yield from _duplicates(child, path)
+            yield from _duplicates(child, path, visited)
 
 
 def _located(item: Any, model: type[BaseModel], root: yaml.Node | None, path: Path) -> UserError:

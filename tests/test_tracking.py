@@ -1,0 +1,112 @@
+"""Tracking against a real SQLite store: what is kept, where it goes, and what a failure costs."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from distillery_core.errors import UserError
+from distillery_core.tracking import NO_TRACKER, MlflowTracker, store_uri, track
+
+
+@pytest.fixture(autouse=True)
+def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for the module: its first use costs seconds of migrations."""
+    return tmp_path_factory.mktemp("project")
+
+
+def client(project: Path):  # type: ignore[no-untyped-def]
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=store_uri(project))
+
+
+def test_a_run_is_kept_in_the_project(project: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.md"
+    report.write_text("# Report", encoding="utf-8")
+    with track("train tiny:v1", project, tags={"stage": "train"}) as tracker:
+        assert isinstance(tracker, MlflowTracker)
+        tracker.params({"epochs": 3, "head_learning_rate": None, "long": "x" * 9000})
+        for epoch, value in ((1, 1.5), (2, 1.25)):
+            tracker.metrics({"val/mae": value, "val/spearman": None}, epoch)
+        tracker.file(report)
+        tracker.text("said", "note.txt")
+    run = client(project).get_run(tracker.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["epochs"] == "3"
+    assert "head_learning_rate" not in run.data.params
+    assert run.data.tags["stage"] == "train"
+    history = client(project).get_metric_history(tracker.run_id, "val/mae")
+    assert [(m.step, m.value) for m in history] == [(1, 1.5), (2, 1.25)]
+    kept = project / ".distillery" / "mlflow-artifacts"
+    assert {path.name for path in kept.rglob("*") if path.is_file()} == {"report.md", "note.txt"}
+
+
+def test_a_block_that_raises_ends_a_failed_run(project: Path) -> None:
+    with pytest.raises(ZeroDivisionError), track("breaks", project) as tracker:
+        raise ZeroDivisionError
+    assert isinstance(tracker, MlflowTracker)
+    assert client(project).get_run(tracker.run_id).info.status == "FAILED"
+
+
+def test_an_active_run_is_used_and_left_open(project: Path) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(store_uri(project))
+    try:
+        with mlflow.start_run(experiment_id=mlflow.create_experiment("somebody")) as run:
+            with track("ours", project) as tracker:
+                tracker.metrics({"val/mae": 1.0}, 1)
+            assert isinstance(tracker, MlflowTracker)
+            assert tracker.run_id == run.info.run_id
+            assert mlflow.active_run() is not None
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
+def test_where_runs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert store_uri(tmp_path) == f"sqlite:///{tmp_path / '.distillery' / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server")
+    assert store_uri(tmp_path) == "http://server"
+    assert store_uri(tmp_path, "http://named") == "http://named"
+
+
+def test_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match="MLflow cannot be reached"),
+        track("x", tmp_path, uri="nonsense://server"),
+    ):
+        pass
+
+
+def test_a_server_that_fails_on_the_way_is_a_warning(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with track("warns", project) as tracker:
+        assert isinstance(tracker, MlflowTracker)
+        gone = MlflowTracker(tracker.client, "0" * 32)
+        with caplog.at_level(logging.WARNING):
+            gone.metrics({"val/mae": 1.0}, 1)
+    assert "MLflow did not take a record" in caplog.text
+
+
+def test_off_is_off() -> None:
+    code = (
+        "import sys; from pathlib import Path; from distillery_core.tracking import track\n"
+        "with track('x', Path('.'), enabled=False) as tracker:\n"
+        "    tracker.params({'a': 1}); tracker.metrics({'b': 1.0}, 1)\n"
+        "    tracker.text('t', 'n'); tracker.file(Path('f'))\n"
+        "assert 'mlflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with track("x", Path(), enabled=False) as tracker:
+        assert tracker is NO_TRACKER
