@@ -17,6 +17,7 @@ from distillery_core.dataset.shingles import UNSPACED
 from distillery_core.errors import UserError, UserErrors
 from distillery_core.filters.config import ClassRule, compiled
 from distillery_core.filters.filter import Filter
+from distillery_core.filters.text_view import pattern_text
 from distillery_core.types import Article
 
 SampleClass = Literal["on_topic", "off_topic", "edge"]
@@ -42,7 +43,7 @@ def classify(filter: Filter, article: Article) -> Classified:
     (Chinese, Japanese, Thai ...) wherever it stands. A pattern in `exclude` takes a rule's match
     back, and the other rule is tried.
     """
-    text = f"{article.title}\n{article.content}"
+    text = pattern_text(article.title, article.content)
     folded = _folded(text)
     sampling = filter.config.sampling
     found = _match(sampling.on_topic, text, folded)

@@ -22,6 +22,7 @@ from distillery_core.dataset.rejects import Rejects
 from distillery_core.dataset.rows import LabelledArticle, read_labelled
 from distillery_core.filters.filter import Filter
 from distillery_core.filters.score_rules import overall
+from distillery_core.filters.text_view import pattern_text
 from distillery_core.types import Progress, silent
 
 _REPORT_EVERY = 1000
@@ -91,7 +92,7 @@ class Collected:
         """Keep one row."""
         article = labelled.article
         scores = dict(zip(filter.dimensions, labelled.scores, strict=True))
-        value = overall(filter, scores, f"{article.title}\n\n{article.content}").value
+        value = overall(filter, scores, pattern_text(article.title, article.content)).value
         line = training_line(labelled, self.dimensions)
         self.spool.write(line)
         self.starts.append(self.starts[-1] + len(line))

@@ -14,7 +14,7 @@ from distillery_core.dataset.collect import Collected, collect
 from distillery_core.dataset.describe import Declared, Prepared, describe, split_file
 from distillery_core.dataset.duplicates import NEAR_DUPLICATE, find_duplicates
 from distillery_core.dataset.leaks import LeakReport, find_leaks
-from distillery_core.dataset.manifest import Manifest, write_manifest
+from distillery_core.dataset.manifest import Manifest, load_manifest, write_manifest
 from distillery_core.dataset.rejects import Rejects
 from distillery_core.dataset.split import SPLITS, Ratios, assign_splits
 from distillery_core.errors import CheckFailed, UserError
@@ -37,8 +37,9 @@ def prepare(
     """Make train.jsonl, val.jsonl, test.jsonl and manifest.json of a labelled file.
 
     The four files appear together, or the folder stays as it was; other files in it are kept. Rows
-    that cannot be used go to `<output_dir>.rejected.jsonl`. The same file gives the same bytes (but
-    for `created_at`); its rows in another order give the same splits.
+    that cannot be used go to `<output_dir>.rejected.jsonl`. The same file gives the same bytes (the
+    date of an equal dataset that is there already is kept); its rows in another order give the same
+    splits.
 
     A failed QA or too many rejected rows are recorded, not raised: call `manifest.check_prepared`
     with the result.
@@ -63,10 +64,24 @@ def prepare(
             _refuse_leak(prepared.leak)
             _write_splits(stage, prepared)
         (stage / ".spool").unlink()
-        manifest = describe(filter, labelled, prepared, rejects, declared, stage)
+        fresh = describe(filter, labelled, prepared, rejects, declared, stage)
+        manifest = _as_dated_before(fresh, output_dir)
         write_manifest(stage, manifest)
         _publish(stage, output_dir)
     return manifest
+
+
+def _as_dated_before(manifest: Manifest, output_dir: Path) -> Manifest:
+    """Keep the date of a dataset that is made again and is the same.
+
+    Models and reports name the manifest's hash; a new date alone must not void them.
+    """
+    try:
+        before = load_manifest(output_dir)
+    except UserError:
+        return manifest
+    dated = manifest.model_copy(update={"created_at": before.created_at})
+    return dated if dated == before else manifest
 
 
 def _split(

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from distillery_core.filters.config import PatternList, Strict
+from distillery_core.filters.text_view import pattern_text
 from distillery_core.types import Article
 from distillery_core.yaml_source import load_model
 
@@ -57,7 +58,7 @@ class Prefilter(Strict):
         return None
 
     def _pattern(self, article: Article) -> str | None:
-        text = f"{article.title}\n{article.content}"
+        text = pattern_text(article.title, article.content)
         for rule in self.patterns:
             if rule.matches(text):
                 return f"{rule.name}: {rule.reason}"

@@ -36,6 +36,12 @@ def student_text(view: TextView) -> str:
     return f"{view.title}\n\n{view.content}" if view.title else view.content
 
 
+def pattern_text(title: str, content: str) -> str:
+    """What the patterns of pre-filter, sampling and score rules search: the whole article, so that
+    every room decides alike about `\\A` and about words across the two parts."""
+    return f"{title}\n{content}"
+
+
 def _clean(text: str) -> str:
     """NFC, LF line ends, and no control characters but newline and tab."""
     text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")

@@ -1,0 +1,263 @@
+"""The prompt calibration agent: from a scored sample to a verdict and its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from distillery_core.agents import calibration_figures as figures
+from distillery_core.agents.calibration_lines import (
+    Measured,
+    measure,
+    repeatability,
+    validation_measurements,
+)
+from distillery_core.agents.definition import Agent, load_agent
+from distillery_core.agents.evidence_text import calibration_evidence
+from distillery_core.agents.observations import observe
+from distillery_core.agents.pooling import (
+    Pool,
+    cautions,
+    pool_for,
+    shared_with_earlier,
+    warnings,
+)
+from distillery_core.agents.publishing import Evidence, Judged, publish
+from distillery_core.agents.reader import Reader
+from distillery_core.agents.reading import Lowering, Read, read_evidence
+from distillery_core.agents.rounds import (
+    Asked,
+    History,
+    Round,
+    RoundKind,
+    pool_identity,
+    remember,
+    sample_identity,
+)
+from distillery_core.agents.scopes import judge_scopes
+from distillery_core.agents.scored import ScoredArticle
+from distillery_core.dataset.classes import CLASSES
+from distillery_core.filters.filter import Filter
+from distillery_core.types import Scores
+from distillery_core.verdicts.criteria import Criteria
+from distillery_core.verdicts.decision import Decision, decide
+
+AGENT = "prompt_calibration"
+_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class RoundInput:
+    """What a round is judged from.
+
+    Attributes:
+        kind: calibration or validation.
+        scored: the sample with its answers (`scored.score_sample`).
+        oracle: identity of the oracle that answered, as the gate will compare it.
+        seed: of the sample.
+        date: of the evidence, the time of the last answer (not of the judging, so that judging
+            again writes the same bytes).
+        asked_for: class -> number of articles asked for.
+        classes_reviewed: whether people, or a reader blind to the scores, judged the classes.
+        classes_from: where they come from, in words.
+        cost_usd: of the sample's answers; what they would have cost where `paid` is False.
+        repeats: article id -> scores of a second answer.
+        remaining: articles of the corpus still to be labelled, if it is at hand.
+        earlier_contents: texts of earlier samples, as far as they are at hand.
+    """
+
+    kind: RoundKind
+    scored: Sequence[ScoredArticle]
+    oracle: str
+    seed: int
+    date: str
+    asked_for: Mapping[str, int]
+    classes_reviewed: bool
+    classes_from: str
+    cost_usd: float
+    paid: bool
+    repeats: Mapping[str, Scores] | None = None
+    remaining: int | None = None
+    earlier_contents: Sequence[str] = ()
+
+
+def judge_round(
+    filter: Filter,
+    given: RoundInput,
+    folder: Path,
+    project: Path,
+    reader: Reader | None = None,
+) -> Judged:
+    """Judge a calibration or validation round and write its report.
+
+    The round is remembered in `calibration_rounds.jsonl` of the folder; all samples of its kind
+    that were asked with the same prompt, text view and oracle are judged together.
+
+    Args:
+        folder: the filter's folder in the project, where report and rounds are written.
+        project: where `agents/` is looked up first.
+        reader: a model that judges scopes (where no reviewed classes exist) and reads the evidence;
+            None leaves both out, and the report says so.
+    """
+    agent = load_agent(AGENT, project)
+    given = _with_scopes(agent, filter, given, reader)
+    current = _round(filter, given)
+    history = remember(folder, current)
+    others = history.others
+    pool = pool_for(filter, given.kind, current, others)
+    measured = _measurements(filter, given, current, others, pool)
+    overrides = filter.config.calibration.criteria
+    table = agent.table(given.kind, overrides, filter.folder / "config.yaml")
+    context = _context(agent, filter, given, current, history, pool, measured)
+    read = _read(agent, filter, given, table, measured, context, reader)
+    lowering = Lowering(tuple(cautions(current, others, pool)), read.reading)
+    decision = decide(table, measured, lowered=lowering.lowered)
+    shown = {**context, "diagnoses": read.reading.diagnoses if read.reading else {}}
+    evidence = _evidence(filter, current, pool, context)
+    lowered = lowering.lowered
+    return publish(
+        agent, filter, given.kind, decision, measured, evidence, read, lowered, shown, folder
+    )
+
+
+def _with_scopes(
+    agent: Agent, filter: Filter, given: RoundInput, reader: Reader | None
+) -> RoundInput:
+    if given.classes_reviewed or reader is None:
+        return given
+    judged = judge_scopes(agent, filter, given.scored, reader)
+    return replace(
+        given,
+        scored=judged.scored,
+        classes_reviewed=judged.complete,
+        classes_from=f"judged by {judged.by}, which saw no score",
+    )
+
+
+def _round(filter: Filter, given: RoundInput) -> Round:
+    seen = tuple(observe(filter.dimensions, given.scored))
+    cuts = filter.config.calibration
+    found = measure(filter, seen, classes_reviewed=given.classes_reviewed)
+    rates = ("off_topic_false_positives", "on_topic_misses", "answered_and_valid")
+    values = {name: found[name].value for name in rates}
+    return Round(
+        kind=given.kind,
+        date=given.date,
+        asked=Asked.of(filter, given.oracle),
+        scoring_sha256=filter.scoring_sha256,
+        cuts=(cuts.on_topic_at, cuts.severe_at),
+        seed=given.seed,
+        sample_sha256=sample_identity(seen),
+        asked_for=dict(given.asked_for),
+        classes_reviewed=given.classes_reviewed,
+        seen=seen,
+        cost_usd=round(given.cost_usd, 9),
+        paid=given.paid,
+        rates={name: round(value, _DIGITS) for name, value in values.items() if value is not None},
+    )
+
+
+def _measurements(
+    filter: Filter, given: RoundInput, current: Round, others: Sequence[Round], pool: Pool
+) -> Measured:
+    found = measure(filter, pool.seen, classes_reviewed=pool.classes_reviewed)
+    found["repeatability"] = repeatability(filter, given.scored, given.repeats or {})
+    if given.kind == "calibration":
+        return found
+    before = pool_for(filter, "calibration", current, others)
+    calibration = None
+    if before.rounds:
+        calibration = measure(filter, before.seen, classes_reviewed=before.classes_reviewed)
+    contents = [one.article.content for one in given.scored]
+    shared = shared_with_earlier(current, others, contents, given.earlier_contents)
+    return {**found, **validation_measurements(found, calibration, shared.count, shared.note)}
+
+
+def _context(
+    agent: Agent,
+    filter: Filter,
+    given: RoundInput,
+    current: Round,
+    history: History,
+    pool: Pool,
+    measured: Measured,
+) -> dict[str, Any]:
+    """Everything the template shows that is no line of the table."""
+    worst = agent.declared.reading.worst
+    cuts = filter.config.calibration
+    asked_for: dict[str, int] = {
+        name: sum(one.asked_for.get(name, 0) for one in pool.rounds) for name in CLASSES
+    }
+    return {
+        "date": given.date,
+        "oracle": given.oracle,
+        "seed": given.seed,
+        "on_topic_at": cuts.on_topic_at,
+        "severe_at": cuts.severe_at,
+        "classes_from": given.classes_from,
+        "classes": figures.class_figures(pool.seen, asked_for),
+        "bands": figures.BAND_NAMES,
+        "cuts": figures.around_the_cut(filter, pool.seen),
+        "auc": figures.auc(pool.seen),
+        "dimensions": figures.dimension_figures(filter, pool.seen),
+        "measured": measured,
+        "pool": figures.pool_figures(filter, pool.rounds, current),
+        "false_positives": figures.worst_false_positives(filter, given.scored, worst),
+        "misses": figures.worst_misses(filter, given.scored, worst),
+        "unanswered": [one for one in given.scored if one.failure and one.state != "blocked"],
+        "costs": figures.costs(current, history.before, given.remaining),
+        "mislabelled": figures.mislabelled(measured),
+        "warnings": warnings(current, history.others),
+        "cautions": cautions(current, history.others, pool),
+        "rounds_so_far": len(history.before) + 1,
+    }
+
+
+def _read(
+    agent: Agent,
+    filter: Filter,
+    given: RoundInput,
+    table: Criteria,
+    measured: Measured,
+    context: Mapping[str, Any],
+    reader: Reader | None,
+) -> Read:
+    computed: Decision = decide(table, measured)
+    text = calibration_evidence(filter, given.scored, computed, context, agent.declared.reading)
+    subject = f"{given.kind} {given.seed}"
+    return read_evidence(agent, reader, subject, text, edits=True)
+
+
+def _evidence(filter: Filter, current: Round, pool: Pool, context: Mapping[str, Any]) -> Evidence:
+    shown = ("classes", "cuts", "dimensions", "pool")
+    lists = {name: [asdict(one) for one in context[name]] for name in shown}
+    for at_cut in lists["cuts"]:
+        for name in ("false_positives", "misses"):
+            at_cut[name] = {key: at_cut[name][key] for key in ("value", "n", "low", "high")}
+    counts = {
+        f"{one.name}_{what}": getattr(one, what)
+        for one in context["classes"]
+        for what in ("asked_for", "drawn", "scored", "blocked", "without_answer")
+    }
+    return Evidence(
+        hashes={
+            **vars(current.asked),
+            "scoring_sha256": filter.scoring_sha256,
+            "sample_sha256": current.sample_sha256,
+            "pool_sha256": pool_identity(pool.rounds),
+        },
+        counts=counts,
+        numbers={
+            "date": context["date"],
+            "seed": context["seed"],
+            "on_topic_at": context["on_topic_at"],
+            "severe_at": context["severe_at"],
+            "auc": context["auc"],
+            "rounds_so_far": context["rounds_so_far"],
+            "costs": asdict(context["costs"]),
+            "mislabelled": asdict(context["mislabelled"]),
+            **lists,
+        },
+    )

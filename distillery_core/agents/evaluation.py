@@ -1,0 +1,156 @@
+"""The model evaluation agent: from evidence to a verdict, its report and its plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from distillery_core.agents import evaluation_figures as figures
+from distillery_core.agents.calibration_lines import Measured
+from distillery_core.agents.definition import Agent, load_agent
+from distillery_core.agents.evaluation_evidence import EvaluationEvidence
+from distillery_core.agents.evaluation_lines import evaluation_measurements
+from distillery_core.agents.evidence_text import evaluation_text
+from distillery_core.agents.publishing import Evidence, Judged, publish
+from distillery_core.agents.reader import Reader
+from distillery_core.agents.reading import Lowering, read_evidence
+from distillery_core.filters.filter import Filter
+from distillery_core.reports import plots
+from distillery_core.verdicts.decision import decide
+
+AGENT = "model_evaluation"
+ROUND = "evaluation"
+PLOTS = "model_evaluation_plots"
+
+
+def judge_evaluation(
+    filter: Filter,
+    evidence: EvaluationEvidence,
+    folder: Path,
+    project: Path,
+    reader: Reader | None = None,
+) -> Judged:
+    """Judge a model and write `model_evaluation.md` with its plots beside it.
+
+    The same evidence gives the same bytes.
+
+    Args:
+        folder: the filter's folder in the project, where the report is written.
+        project: where `agents/` is looked up first.
+        reader: a model that reads the evidence; None leaves that out, and the report says so.
+    """
+    agent = load_agent(AGENT, project)
+    overrides = filter.config.deployment.criteria
+    table = agent.table(ROUND, overrides, filter.folder / "config.yaml")
+    measured = evaluation_measurements(evidence, filter.operating_point)
+    context = _context(agent, filter, evidence, measured)
+    computed = decide(table, measured, evidence.kind)
+    shown = evaluation_text(filter, computed, context, agent.declared.reading)
+    read = read_evidence(agent, reader, "evaluation", shown, edits=False)
+    lowered = Lowering(reading=read.reading).lowered
+    decision = decide(table, measured, evidence.kind, lowered)
+    draw(folder / PLOTS, evidence)
+    front = Evidence(evidence.hashes, _counts(evidence), _numbers(context))
+    return publish(
+        agent,
+        filter,
+        ROUND,
+        decision,
+        measured,
+        front,
+        read,
+        lowered,
+        context,
+        folder,
+        evidence.kind,
+    )
+
+
+def _context(
+    agent: Agent, filter: Filter, evidence: EvaluationEvidence, measured: Measured
+) -> dict[str, Any]:
+    """Everything the template shows that is no line of the table."""
+    metadata = evidence.metadata
+    dimensions = figures.dimension_results(evidence)
+    noise = [one.noise for one in dimensions if one.noise is not None]
+    return {
+        **figures.action_facts(evidence, measured),
+        "date": evidence.date,
+        "kind": evidence.kind,
+        "kind_reason": evidence.kind_reason,
+        "measured": measured,
+        "dimensions": dimensions,
+        "best": [one.name for one in dimensions if one.word == "best"],
+        "challenging": [one.name for one in dimensions if one.word == "challenging"],
+        "splits": figures.split_results(evidence),
+        "epochs": figures.epoch_results(evidence),
+        "bands": figures.bands(evidence),
+        "rivals": figures.rivals(evidence),
+        "finding": figures.finding(evidence, filter.operating_point),
+        "accuracy": figures.accuracy(evidence),
+        "noise_floor": sum(noise) / len(noise) if noise else None,
+        "worst": figures.worst_articles(evidence, agent.declared.reading.worst),
+        "speed": evidence.speed,
+        "size_bytes": evidence.size_bytes,
+        "num_parameters": metadata.get("num_parameters"),
+        "num_trainable_parameters": metadata.get("num_trainable_parameters"),
+        "training_device": str(metadata.get("device", "")),
+        "training_seconds": metadata.get("seconds"),
+        "incumbent": evidence.incumbent.name if evidence.incumbent else None,
+        "warnings": evidence.warnings,
+        "plots": Markup(PLOTS),  # noqa: S704  # our own constant, part of an address
+    }
+
+
+def _counts(evidence: EvaluationEvidence) -> dict[str, int]:
+    train = evidence.metadata.get("train_examples")
+    counts = {"val": len(evidence.val), "test": len(evidence.test)}
+    return {"train": train, **counts} if isinstance(train, int) else counts
+
+
+_LISTS = ("dimensions", "splits", "epochs", "bands", "rivals")
+_PLAIN = (
+    "date",
+    "kind_reason",
+    "accuracy",
+    "noise_floor",
+    "size_bytes",
+    "num_parameters",
+    "num_trainable_parameters",
+    "model_name",
+    "kept_epoch",
+    "training_seconds",
+    "incumbent",
+)
+
+
+def _numbers(context: Mapping[str, Any]) -> dict[str, Any]:
+    speed = context["speed"]
+    return {
+        **{name: context[name] for name in _PLAIN},
+        **{name: [asdict(one) for one in context[name]] for name in _LISTS},
+        "finding": asdict(context["finding"]),
+        "speed": asdict(speed) if speed else None,
+    }
+
+
+def draw(folder: Path, evidence: EvaluationEvidence) -> None:
+    """The report's plots as PNG files."""
+    results = figures.dimension_results(evidence)
+    errors = {
+        "this model": figures.columns_of(results, "mae"),
+        "TF-IDF + ridge": figures.columns_of(results, "tfidf_mae"),
+        "constant": figures.columns_of(results, "constant_mae"),
+    }
+    test, names = evidence.test, evidence.dimensions
+    plots.predicted_vs_labelled(
+        folder / "predicted_vs_labelled.png", test.predictions, test.labels, names
+    )
+    plots.dimension_errors(folder / "per_dimension_mae.png", names, errors)
+    plots.epochs(
+        folder / "epochs.png", evidence.train_errors, evidence.val_errors, evidence.kept_epoch
+    )

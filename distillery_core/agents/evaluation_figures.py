@@ -1,0 +1,238 @@
+"""The figures an evaluation report shows beside its verdict table, all computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from distillery_core.agents.calibration_lines import Measured
+from distillery_core.agents.evaluation_evidence import EvaluationEvidence, TestArticle
+from distillery_core.agents.evaluation_lines import dimension_maes
+from distillery_core.student.metrics import (
+    BandError,
+    band_errors,
+    bias,
+    mae,
+    operating_point,
+    rmse,
+    spearman,
+    within,
+)
+
+BEST_BELOW = 0.9
+CHALLENGING_ABOVE = 1.1
+"""MAE of a dimension that the report calls best or challenging (criteria)."""
+
+ENOUGH_SCORES = 10
+"""Scores of a label band from which its error is worth naming (as for rates: n >= 10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DimensionResult:
+    """One dimension on test; `noise` is the oracle's own disagreement, where it was measured."""
+
+    name: str
+    mae: float
+    rmse: float
+    bias: float
+    spearman: float | None
+    constant_mae: float
+    tfidf_mae: float
+    noise: float | None
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class SplitResult:
+    """One split as a row: errors are None where they were not measured."""
+
+    name: str
+    articles: int | None
+    mae: float | None
+    rmse: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """One epoch; `change` is against the epoch before."""
+
+    number: int
+    train_mae: float
+    val_mae: float
+    change: float | None
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A predictor beside the student on test."""
+
+    name: str
+    mae: float
+    rmse: float
+    spearman: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How well articles of interest are found at the operating point."""
+
+    threshold: float
+    positives: int
+    predicted: int
+    found: int
+    recall: float | None
+    precision: float | None
+    base_rate: float
+
+
+def dimension_results(evidence: EvaluationEvidence) -> list[DimensionResult]:
+    """One entry per dimension, in the config's order."""
+    return [_dimension(evidence, at) for at in range(len(evidence.dimensions))]
+
+
+def _dimension(evidence: EvaluationEvidence, at: int) -> DimensionResult:
+    name, test = evidence.dimensions[at], evidence.test
+    predicted, labels = test.predictions[:, at], test.labels[:, at]
+    error = mae(predicted, labels)
+    return DimensionResult(
+        name=name,
+        mae=error,
+        rmse=rmse(predicted, labels),
+        bias=bias(predicted, labels),
+        spearman=spearman(predicted, labels),
+        constant_mae=mae(evidence.constant[:, at], labels),
+        tfidf_mae=mae(evidence.tfidf[:, at], labels),
+        noise=(evidence.noise_floor or {}).get(name),
+        word=_word(error),
+    )
+
+
+def _word(error: float) -> str:
+    if error < BEST_BELOW:
+        return "best"
+    return "challenging" if error > CHALLENGING_ABOVE else ""
+
+
+def split_results(evidence: EvaluationEvidence) -> list[SplitResult]:
+    """Train (as the history measured it), validation and test; before any score calibration."""
+    kept = evidence.epochs[evidence.kept_epoch - 1]["train"]
+    splits = (("validation", evidence.val), ("test", evidence.test))
+    return [
+        SplitResult("train", evidence.metadata.get("train_examples"), kept["mae"], kept["rmse"]),
+        *(
+            SplitResult(
+                name, len(split), mae(split.raw, split.labels), rmse(split.raw, split.labels)
+            )
+            for name, split in splits
+        ),
+    ]
+
+
+def epoch_results(evidence: EvaluationEvidence) -> list[EpochResult]:
+    """One entry per epoch."""
+    val, kept = evidence.val_errors, evidence.kept_epoch
+    return [
+        EpochResult(
+            number=at + 1,
+            train_mae=evidence.train_errors[at],
+            val_mae=val[at],
+            change=val[at] - val[at - 1] if at else None,
+            kept=at + 1 == kept,
+        )
+        for at in range(len(val))
+    ]
+
+
+def rivals(evidence: EvaluationEvidence) -> list[Rival]:
+    """The student, then every baseline, on the test split."""
+    labels = evidence.test.labels
+    several = [
+        ("this model", evidence.test.predictions),
+        ("TF-IDF + ridge", evidence.tfidf),
+        ("constant (median of the training labels)", evidence.constant),
+        *((one.name, one.predictions) for one in evidence.further),
+    ]
+    return [
+        Rival(name, mae(some, labels), rmse(some, labels), _mean_spearman(some, labels))
+        for name, some in several
+    ]
+
+
+def _mean_spearman(predictions: Any, labels: Any) -> float | None:
+    ranks = [spearman(predictions[:, at], labels[:, at]) for at in range(labels.shape[1])]
+    known = [rank for rank in ranks if rank is not None]
+    return float(np.mean(known)) if known else None
+
+
+def bands(evidence: EvaluationEvidence) -> list[BandError]:
+    """Errors per label band over all scores of the test split."""
+    return band_errors(evidence.test.predictions, evidence.test.labels)
+
+
+def finding(evidence: EvaluationEvidence, operating_at: float) -> Finding:
+    """Recall and precision of "overall at or above the operating point", for every filter."""
+    point = operating_point(evidence.overall, evidence.labelled_overall, operating_at)
+    share = float((evidence.labelled_overall >= operating_at).mean())
+    return Finding(
+        threshold=operating_at,
+        positives=point.positives,
+        predicted=point.predicted,
+        found=point.true_positives,
+        recall=point.recall,
+        precision=point.precision,
+        base_rate=share,
+    )
+
+
+def worst_articles(evidence: EvaluationEvidence, n: int) -> list[TestArticle]:
+    """The articles with the largest mean error over dimensions."""
+    return sorted(evidence.articles, key=lambda one: (-one.error, one.id))[:n]
+
+
+def accuracy(evidence: EvaluationEvidence) -> float:
+    """Share of scores within 1.0 of the oracle's (the seed's "accuracy vs oracle")."""
+    return within(evidence.test.predictions, evidence.test.labels)
+
+
+def action_facts(evidence: EvaluationEvidence, measured: Measured) -> dict[str, Any]:
+    """What the actions of agent.yaml name beside their line's own numbers."""
+    errors = dimension_maes(evidence.test)
+    worst_first = np.argsort(-errors, kind="stable")
+    names = [evidence.dimensions[int(at)] for at in worst_first]
+    weakest = weakest_band(evidence)
+    return {
+        "model_name": str(evidence.metadata.get("model_name", "")),
+        "kept_epoch": evidence.kept_epoch,
+        "epochs_run": len(evidence.epochs),
+        "kept_last": evidence.kept_epoch == len(evidence.epochs),
+        "train_examples": evidence.metadata.get("train_examples"),
+        "weakest_band": weakest.band,
+        "weakest_band_n": weakest.n,
+        "weakest_band_mae": weakest.mae,
+        "poor_dimensions": [
+            name for name in names if errors[evidence.dimensions.index(name)] > CHALLENGING_ABOVE
+        ],
+        "worst_dimension": names[0],
+        "worst_dimension_mae": float(errors.max()),
+        "validation_train_gap": measured["validation_train_gap"].value,
+    }
+
+
+def weakest_band(evidence: EvaluationEvidence) -> BandError:
+    """The label band with the largest error; one of a few scores only where all are."""
+    known = [one for one in bands(evidence) if one.mae is not None]
+    enough = [one for one in known if one.n >= ENOUGH_SCORES]
+    return max(enough or known, key=_band_error)
+
+
+def _band_error(band: BandError) -> float:
+    return band.mae or 0.0
+
+
+def columns_of(rows: Sequence[Any], name: str) -> list[float]:
+    """One attribute of several results."""
+    return [float(getattr(row, name)) for row in rows]

@@ -1,0 +1,162 @@
+"""The gates before labelling and before promotion, and the approvals that open a REVIEW."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from distillery_core.agents.rounds import (
+    Asked,
+    RoundKind,
+    as_they_count,
+    pool_identity,
+    pool_of,
+    read_rounds,
+)
+from distillery_core.dataset.manifest import MANIFEST, verify_manifest
+from distillery_core.errors import DistilleryError, UserError
+from distillery_core.filters import Filter
+from distillery_core.stages.project import Project
+from distillery_core.verdicts.approvals import FILE_NAME, Approval
+from distillery_core.verdicts.approvals import approve as record_approval
+from distillery_core.verdicts.criteria import Criteria, load_criteria
+from distillery_core.verdicts.gate import GateState, all_open, check_report
+from distillery_core.verdicts.overrides import with_overrides
+
+ReportKind = Literal["calibration", "validation", "evaluation"]
+
+REPORTS: Mapping[ReportKind, str] = {
+    "calibration": "calibration_report.md",
+    "validation": "validation_report.md",
+    "evaluation": "model_evaluation.md",
+}
+AGENTS: Mapping[ReportKind, str] = {
+    "calibration": "prompt_calibration",
+    "validation": "prompt_calibration",
+    "evaluation": "model_evaluation",
+}
+
+
+def criteria_for(project: Project, filter: Filter, kind: ReportKind) -> Criteria:
+    """Today's table of a report's agent, with the filter's own limits."""
+    table = load_criteria(AGENTS[kind], project.root)
+    config = filter.config
+    own = config.deployment.criteria if kind == "evaluation" else config.calibration.criteria
+    return with_overrides(table, own, filter.folder / "config.yaml").for_round(kind)
+
+
+def report_path(project: Project, filter: Filter, kind: ReportKind) -> Path:
+    """Where a report of this filter lies."""
+    return project.home(filter) / REPORTS[kind]
+
+
+def calibration_gate(project: Project, filter: Filter, oracle: str) -> GateState:
+    """Whether batch labelling may start: calibration and validation, for this very prompt.
+
+    Args:
+        oracle: identity of the oracle that would label.
+    """
+    evidence = calibration_evidence(filter, oracle)
+    kinds: tuple[RoundKind, ...] = ("calibration", "validation")
+    states: dict[str, GateState] = {}
+    for kind in kinds:
+        pool = {"pool_sha256": _pool_sha256(project, filter, kind, oracle)}
+        states[kind] = _state(project, filter, kind, evidence | pool)
+    return all_open(states)
+
+
+def evaluation_gate(project: Project, filter: Filter) -> GateState:
+    """Whether a model may be promoted: judged on this dataset, these weights, this filter."""
+    return _state(project, filter, "evaluation", evaluation_evidence(project, filter))
+
+
+def calibration_evidence(filter: Filter, oracle: str) -> dict[str, str | None]:
+    """What a calibration report must have been made from, as it is now."""
+    return {
+        "prompt_sha256": filter.prompt_sha256,
+        "text_view_sha256": filter.text_view_sha256,
+        "dimensions_sha256": filter.dimensions_sha256,
+        "scoring_sha256": filter.scoring_sha256,
+        "oracle": oracle,
+    }
+
+
+def evaluation_evidence(project: Project, filter: Filter) -> dict[str, str | None]:
+    """What an evaluation must have been made from; None for what is not at hand here."""
+    return {
+        "prompt_sha256": filter.prompt_sha256,
+        "text_view_sha256": filter.text_view_sha256,
+        "dimensions_sha256": filter.dimensions_sha256,
+        "scoring_sha256": filter.scoring_sha256,
+        "dataset_sha256": _dataset_sha256(project.training_dir(filter)),
+        "model_sha256": _model_sha256(project.home(filter) / "model"),
+    }
+
+
+def approve(
+    project: Project,
+    filter: Filter,
+    *,
+    report: str,
+    who: str,
+    why: str,
+    expires: str | None = None,
+) -> tuple[Approval, Path]:
+    """Let a REVIEW through by a person's word.
+
+    Args:
+        report: calibration, validation or evaluation, or the report's file name.
+
+    Raises:
+        CheckFailed: the verdict is FAIL, which nobody can approve.
+        UserError: there is nothing to approve, or no name or reason is given.
+    """
+    kind = _kind_of(report)
+    criteria = criteria_for(project, filter, kind)
+    folder = project.home(filter)
+    approval = record_approval(folder, REPORTS[kind], who, why, expires=expires, criteria=criteria)
+    return approval, folder / FILE_NAME
+
+
+def _state(
+    project: Project, filter: Filter, kind: ReportKind, evidence: Mapping[str, str | None]
+) -> GateState:
+    path = report_path(project, filter, kind)
+    return check_report(path, criteria_for(project, filter, kind), evidence)
+
+
+def _pool_sha256(project: Project, filter: Filter, kind: RoundKind, oracle: str) -> str | None:
+    """Which samples a report has to rest on: all of this kind that were asked the same way.
+
+    A report that leaves one out (a seed that came out badly) differs, and so does a validation
+    whose result was followed by another prompt: its sample counts as calibration from then on.
+    """
+    rounds = as_they_count(read_rounds(project.home(filter)), filter.prompt_sha256)
+    pool = pool_of(rounds, kind, Asked.of(filter, oracle))
+    return pool_identity(pool) if rounds else None
+
+
+def _kind_of(report: str) -> ReportKind:
+    for kind, name in REPORTS.items():
+        if report in (kind, name, name.removesuffix(".md")):
+            return kind
+    raise UserError(f"no report {report!r}", hint=f"one of {', '.join(REPORTS)}")
+
+
+def _dataset_sha256(folder: Path) -> str | None:
+    """The dataset's hash; that of the manifest alone would miss a split that was edited."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        return verify_manifest(folder).dataset_sha256
+    except DistilleryError:
+        return "changed since its manifest was written"
+
+
+def _model_sha256(folder: Path) -> str | None:
+    if not (folder / "model.safetensors").is_file():
+        return None
+    from distillery_core.student.checkpoint import model_sha256
+
+    return model_sha256(folder)

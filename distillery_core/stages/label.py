@@ -1,0 +1,151 @@
+"""Label a batch behind the calibration gate, or a sample without one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from distillery_core.dataset.rejects import MAX_BAD, Rejects
+from distillery_core.dataset.rows import read_articles
+from distillery_core.errors import CheckFailed
+from distillery_core.filters import Filter
+from distillery_core.labelling.label_file import label_file
+from distillery_core.labelling.projection import Projection, project_cost
+from distillery_core.labelling.run import LabelSettings, LabelSummary, question_of
+from distillery_core.oracle.ledger import Ledger
+from distillery_core.oracle.ledger_report import articles_asked
+from distillery_core.stages.gates import calibration_gate
+from distillery_core.stages.oracles import choose_oracle, oracle_identity, recording_folder
+from distillery_core.stages.project import Project
+from distillery_core.types import Article, Progress, silent
+
+SAMPLE_LIMIT = 400
+"""Distinct articles that may be labelled as samples per filter version, over all prompts: enough
+for four rounds of a hundred, too few to label a corpus around the gate."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelResult:
+    """What a labelling run left: files and the account of it."""
+
+    output: Path
+    rejected: Path | None
+    skipped: Path | None
+    summary: LabelSummary
+
+
+def label(
+    project: Project,
+    filter: Filter,
+    *,
+    input: Path,
+    output: Path | None = None,
+    oracle: str | None = None,
+    budget: float | None = None,
+    limit: int | None = None,
+    concurrency: int | None = None,
+    max_bad: float = MAX_BAD,
+    more_samples: bool = False,
+    retry_failed: bool = False,
+    progress: Progress = silent,
+) -> LabelResult:
+    """Label a file of articles.
+
+    A file whose every row carries a `sample` is a sample and needs no gate.
+
+    Args:
+        budget: hard cap in USD on what the ledger shows for this filter, all runs together.
+
+    Raises:
+        GateClosed: the calibration or validation report does not let this batch through.
+        UserError, CheckFailed: as `labelling.label_file`.
+    """
+    spec = choose_oracle(project, filter, oracle)
+    target = output or project.labelled_path(filter)
+    as_sample = is_sample(input)
+    if as_sample:
+        refuse_too_many_samples(project, filter, _articles(input), more_samples)
+    else:
+        gate = calibration_gate(project, filter, oracle_identity(spec))
+        gate.require(f"labelling with {filter.label}")
+    settings = LabelSettings(
+        concurrency=concurrency,
+        budget_usd=budget,
+        limit=limit,
+        retry_failed=retry_failed,
+        purpose="sample" if as_sample else "batch",
+    )
+    summary = label_file(
+        filter,
+        input,
+        target,
+        spec=spec,
+        project=project.root,
+        settings=settings,
+        max_bad=max_bad,
+        recording_folder=recording_folder(filter),
+        progress=progress,
+    )
+    return LabelResult(target, _beside(target, "rejected"), _beside(target, "skipped"), summary)
+
+
+def projection(
+    project: Project, filter: Filter, input: Path, oracle: str | None = None
+) -> Projection:
+    """What labelling a file will cost, before anything is asked.
+
+    Raises:
+        UserError: the oracle's price is not known, or the file cannot be used.
+    """
+    spec = choose_oracle(project, filter, oracle)
+    count = sum(1 for _ in _articles(input))
+    if not project.ledger.exists():
+        return project_cost(filter, _articles(input), count, spec)
+    with Ledger.open(project.ledger) as ledger:
+        return project_cost(filter, _articles(input), count, spec, ledger)
+
+
+def is_sample(path: Path) -> bool:
+    """Whether every row of a file carries a `sample` with its class and round."""
+    return all(_has_sample(article) for article in _articles(path))
+
+
+def refuse_too_many_samples(
+    project: Project, filter: Filter, articles: Iterable[Article], more_samples: bool
+) -> None:
+    """See that a corpus is not labelled as forty samples.
+
+    Raises:
+        CheckFailed: more than `SAMPLE_LIMIT` distinct articles, unless `more_samples`.
+    """
+    if more_samples:
+        return
+    texts = {question_of(filter, article).article_sha256 for article in articles}
+    if project.ledger.exists():
+        with Ledger.open(project.ledger) as ledger:
+            texts |= articles_asked(ledger, filter.label, "sample")
+    if len(texts) > SAMPLE_LIMIT:
+        raise CheckFailed(
+            f"this would make {len(texts)} articles labelled as samples of {filter.label}, "
+            f"{SAMPLE_LIMIT} may be",
+            ["samples pass the calibration gate; a corpus has to wait for it"],
+            hint="distillery calibrate opens the gate; --more-samples if more are really needed",
+        )
+
+
+def _articles(path: Path) -> Iterator[Article]:
+    """The usable articles of a file; what is set aside is told by the run itself."""
+    with tempfile.TemporaryDirectory() as scratch, Rejects(Path(scratch) / "rows") as rejects:
+        yield from read_articles(path, rejects)
+
+
+def _has_sample(article: Article) -> bool:
+    sample = article.extra.get("sample")
+    return isinstance(sample, dict) and {"class", "round"} <= set(sample)
+
+
+def _beside(output: Path, what: str) -> Path | None:
+    path = output.with_name(f"{output.name}.{what}.jsonl")
+    return path if path.exists() else None

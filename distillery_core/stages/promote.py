@@ -1,0 +1,96 @@
+"""Put a judged model into use, and go back."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+
+from distillery_core.errors import CheckFailed, UserError
+from distillery_core.files import now_utc
+from distillery_core.filters import Filter
+from distillery_core.publish import promotion
+from distillery_core.publish.promotion import Promotion
+from distillery_core.stages.gates import evaluation_evidence, evaluation_gate, report_path
+from distillery_core.stages.project import Project
+from distillery_core.student.checkpoint import model_sha256
+from distillery_core.verdicts.front_matter import read_report
+
+
+def promote(project: Project, filter: Filter, *, who: str | None = None) -> Promotion:
+    """Put the filter's model into use.
+
+    Raises:
+        GateClosed: the evaluation does not let exactly this model through.
+    """
+    state = evaluation_gate(project, filter)
+    state.require(f"promoting {filter.label}")
+    entry = Promotion(
+        version=filter.version,
+        model_sha256=evaluation_evidence(project, filter)["model_sha256"] or "",
+        report_sha256=read_report(report_path(project, filter, "evaluation")).sha256,
+        verdict=state.verdict,
+        approved_by=state.approval.who if state.approval else "",
+        who=who or _who(),
+        when=now_utc(),
+    )
+    return promotion.record(_folder(project, filter.name), entry)
+
+
+def rollback(project: Project, name: str, *, who: str | None = None) -> Promotion:
+    """Go back to the version in use before, if its model is still the one that was judged.
+
+    Raises:
+        CheckFailed: there is none, or its model has changed or is gone.
+    """
+    history = promotion.read_promotions(_folder(project, name))
+    for entry in history[1:]:
+        _refuse_other_model(_folder(project, name) / f"v{entry.version}" / "model", entry)
+        break
+    return promotion.rollback(_folder(project, name), who=who or _who(), when=now_utc())
+
+
+def promoted(project: Project, name: str) -> Promotion | None:
+    """The promotion in use, whether or not its model is at hand."""
+    return promotion.promoted(_folder(project, name))
+
+
+def promoted_model(project: Project, name: str) -> tuple[Promotion, Path]:
+    """The promotion in use and its model folder, which must hold the bytes that were judged.
+
+    Raises:
+        UserError: nothing is promoted.
+        CheckFailed: the model has changed since it was promoted, or is gone.
+    """
+    folder = _folder(project, name)
+    entry = promotion.promoted(folder)
+    if entry is None:
+        raise UserError(
+            f"no version of {name} is promoted",
+            where=folder,
+            hint=f"distillery promote --filter {name}, or name a version: --filter {name}:v1",
+        )
+    model = folder / f"v{entry.version}" / "model"
+    _refuse_other_model(model, entry)
+    return entry, model
+
+
+def _refuse_other_model(model: Path, entry: Promotion) -> None:
+    if not model.is_dir():
+        raise CheckFailed(f"{model}: the promoted model is gone", hint="restore it, or train again")
+    if model_sha256(model) != entry.model_sha256:
+        raise CheckFailed(
+            f"{model}: is not the model that was judged and promoted",
+            [f"promoted {entry.model_sha256[:12]}, found {model_sha256(model)[:12]}"],
+            hint="distillery evaluate and promote judge the new one; promote --rollback goes back",
+        )
+
+
+def _folder(project: Project, name: str) -> Path:
+    return project.root / "filters" / name
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container's user without a name
+        return "unknown"

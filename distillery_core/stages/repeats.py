@@ -1,0 +1,44 @@
+"""Second answers of an oracle to the same articles: how far it disagrees with itself."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from distillery_core.dataset.rejects import Rejects
+from distillery_core.dataset.rows import read_labelled
+from distillery_core.filters import Filter
+from distillery_core.oracle.recording import load_repeats
+from distillery_core.stages.oracles import recording_folder
+from distillery_core.types import Scores
+
+
+def recorded_repeats(filter: Filter) -> dict[str, Scores]:
+    """Second scores by article id, where the filter's recording has some."""
+    folder = recording_folder(filter)
+    second = load_repeats(folder) if folder else {}
+    return {
+        name: {dimension: float(answer[dimension]) for dimension in filter.dimensions}
+        for name, answer in second.items()
+    }
+
+
+def noise_floor(
+    filter: Filter, labelled: Path, repeats: Mapping[str, Scores]
+) -> dict[str, float] | None:
+    """Mean absolute difference per dimension between first and second answers, 0-10.
+
+    No student can be expected to come closer to its oracle than the oracle to itself.
+    """
+    differences: dict[str, list[float]] = {name: [] for name in filter.dimensions}
+    with tempfile.TemporaryDirectory() as scratch, Rejects(Path(scratch) / "rows") as rejects:
+        for row in read_labelled(labelled, filter, rejects) if repeats else ():
+            second = repeats.get(row.article.id)
+            if second is None:
+                continue
+            for name, first in zip(filter.dimensions, row.scores, strict=True):
+                differences[name].append(abs(first - second[name]))
+    if not all(differences.values()):
+        return None
+    return {name: sum(values) / len(values) for name, values in differences.items()}

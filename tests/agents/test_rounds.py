@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distillery_core.agents.grounding import Grounding
+from distillery_core.agents.observations import Observation
+from distillery_core.agents.rounds import (
+    ROUNDS_FILE,
+    Asked,
+    Round,
+    as_they_count,
+    pool_of,
+    pooled,
+    read_rounds,
+    remember,
+    sample_identity,
+    spent_validation,
+    tuned_prompts,
+)
+from distillery_core.errors import UserError
+
+
+def _seen(*keys: str) -> tuple[Observation, ...]:
+    return tuple(
+        Observation(key, "on_topic", "scored", (1.0, 2.0, 3.0), 1.7, Grounding(0.5, 0.1))
+        for key in keys
+    )
+
+
+def _round(kind: Any = "calibration", prompt: str = "p1", keys: str = "abc", **more: Any) -> Round:
+    seen = _seen(*keys)
+    made = Round(
+        kind=kind,
+        date="2026-11-22T20:00:00Z",
+        asked=Asked(prompt, "view", "dims", "oracle"),
+        scoring_sha256="s",
+        cuts=(5.0, 7.0),
+        seed=1,
+        sample_sha256=sample_identity(seen),
+        asked_for={"on_topic": 3},
+        classes_reviewed=True,
+        seen=seen,
+        rates={"on_topic_misses": 1.0},
+    )
+    return replace(made, **more)
+
+
+def test_a_round_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    one = replace(_round(), seen=(*_seen("a"), Observation("b", "edge", "failed")))
+    remember(tmp_path, one)
+    assert read_rounds(tmp_path) == [one]
+
+
+def test_a_repeated_run_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    remember(tmp_path, _round())
+    remember(tmp_path, _round(prompt="p2"))
+    history = remember(tmp_path, replace(_round(), date="2026-11-23T00:00:00Z"))
+    assert [one.date[:10] for one in read_rounds(tmp_path)] == ["2026-11-23", "2026-11-22"]
+    assert history.before == ()
+    assert [one.asked.prompt_sha256 for one in history.after] == ["p2"]
+
+
+def test_other_cuts_are_another_round(tmp_path: Path) -> None:
+    remember(tmp_path, _round())
+    remember(tmp_path, _round(cuts=(4.0, 7.0)))
+    assert len(read_rounds(tmp_path)) == 2
+
+
+def test_the_same_bytes_when_nothing_is_new(tmp_path: Path) -> None:
+    remember(tmp_path, _round())
+    first = (tmp_path / ROUNDS_FILE).read_bytes()
+    remember(tmp_path, _round())
+    assert (tmp_path / ROUNDS_FILE).read_bytes() == first
+
+
+def test_a_validation_followed_by_a_prompt_change_counts_as_calibration() -> None:
+    rounds = [_round("validation", "p1"), _round("calibration", "p1")]
+    assert [one.kind for one in as_they_count(rounds, "p1")] == ["validation", "calibration"]
+    assert [one.kind for one in as_they_count(rounds, "p2")] == ["calibration", "calibration"]
+
+
+def test_going_back_to_the_old_prompt_does_not_make_it_fresh_again(tmp_path: Path) -> None:
+    validation = _round("validation", "p1")
+    remember(tmp_path, validation)
+    remember(tmp_path, _round("calibration", "p2", keys="xyz"))
+    assert spent_validation(tmp_path, validation.sample_sha256, "p1") is not None
+    history = remember(tmp_path, validation)
+    first = history.before[0]
+    assert (first.kind, first.keys) == ("calibration", set("abc"))
+
+
+def test_a_fresh_validation_is_not_spent(tmp_path: Path) -> None:
+    validation = _round("validation", "p1")
+    remember(tmp_path, _round("calibration", "p1", keys="xyz"))
+    remember(tmp_path, validation)
+    assert spent_validation(tmp_path, validation.sample_sha256, "p1") is None
+    assert spent_validation(tmp_path, validation.sample_sha256, "p2") is not None
+    assert spent_validation(tmp_path, sample_identity(_seen("x", "y", "z")), "p1") is not None
+
+
+def test_only_what_was_asked_the_same_way_is_pooled() -> None:
+    other = replace(_round(keys="def"), asked=Asked("p1", "view", "dims", "other oracle"))
+    rounds = [_round(), _round(prompt="p2", keys="ghi"), other, _round("validation", keys="jkl")]
+    assert pool_of(rounds, "calibration", _round().asked) == [rounds[0]]
+
+
+def test_a_text_of_two_samples_counts_once_as_scored_last() -> None:
+    later = replace(_round(keys="cd"), seen=(replace(_seen("c")[0], overall=9.0), *_seen("d")))
+    found = pooled([_round(), later])
+    assert sorted(one.key for one in found) == list("abcd")
+    assert [one.overall for one in found if one.key == "c"] == [9.0]
+
+
+def test_tuning_is_counted_by_prompt_and_sample() -> None:
+    sample = _round().sample_sha256
+    rounds = [_round(prompt=name) for name in ("p1", "p2", "p2", "p3")]
+    rounds += [_round("validation", "p9"), _round(prompt="p4", keys="xyz")]
+    assert tuned_prompts(rounds, sample) == 3
+
+
+@pytest.mark.parametrize("line", ["{}", "[]", "not json", '{"round": "other"}'])
+def test_a_damaged_file_is_not_forgotten(tmp_path: Path, line: str) -> None:
+    remember(tmp_path, _round())
+    with (tmp_path / ROUNDS_FILE).open("a", encoding="utf-8") as handle:
+        handle.write(line + "\n")
+    with pytest.raises(UserError, match=r"calibration_rounds\.jsonl:2"):
+        read_rounds(tmp_path)
