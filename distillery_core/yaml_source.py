@@ -30,8 +30,7 @@ def load_model(path: Path, model: type[Model]) -> Model:
 
 def parse_model(text: str, model: type[Model], path: Path) -> Model:
     """As `load_model`, from text that came from `path`."""
-    root = _compose(text, path)
-    value = yaml.safe_load(text) if root is not None else {}
+    root, value = _parse(text, path)
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -49,10 +48,16 @@ def _read(path: Path) -> str:
         raise UserError(f"not UTF-8 ({error.reason} at byte {error.start})", where=path) from None
 
 
-def _compose(text: str, path: Path) -> yaml.Node | None:
+def _parse(text: str, path: Path) -> tuple[yaml.Node | None, Any]:
+    """The node tree, which knows the lines, and the plain values; parsed once, by the loader in
+    Python, since the one in C has no guard against endless nesting."""
+    loader = yaml.SafeLoader(text)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        yaml.safe_load(text)
+        root = loader.get_single_node()
+        if root is None:
+            return None, {}
+        _refuse_duplicates(root, path)
+        return root, loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UserError(f"not valid YAML: {error.problem}", where=f"{path}:{line}") from None
@@ -60,9 +65,8 @@ def _compose(text: str, path: Path) -> yaml.Node | None:
         raise UserError(f"not valid YAML: {error}", where=path) from None
     except RecursionError:
         raise UserError("not valid YAML: nested too deeply", where=path) from None
-    if root is not None:
-        _refuse_duplicates(root, path)
-    return root
+    finally:
+        loader.dispose()
 
 
 def _refuse_duplicates(node: yaml.Node, path: Path) -> None:

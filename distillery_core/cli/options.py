@@ -1,0 +1,155 @@
+"""Options that several verbs share, so that a flag means the same everywhere."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from distillery_core.errors import UserError
+
+if TYPE_CHECKING:
+    from distillery_core.filters import Filter
+    from distillery_core.stages.project import Project
+
+FilterOption = Annotated[
+    str,
+    typer.Option(
+        "--filter", metavar="NAME[:vN]|PATH", help="The filter, by name, version or folder."
+    ),
+]
+InputOption = Annotated[
+    Path,
+    typer.Option(
+        "--input",
+        "--source",
+        metavar="FILE",
+        help="Articles as JSONL, also .gz: id, title, content.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and only JSON, to stdout.")]
+OracleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--oracle",
+        "--llm",
+        metavar="NAME",
+        help="An oracle of oracles.yaml; default: the one the filter names.",
+    ),
+]
+ConcurrencyOption = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        "--concurrency",
+        min=1,
+        help="Calls in flight at a time; default: what the oracle's entry says.",
+    ),
+]
+BudgetOption = Annotated[
+    float | None,
+    typer.Option("--budget", metavar="USD", min=0.0, help="Hard cap: no call is made beyond it."),
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask, whatever is projected.")]
+AskAboveOption = Annotated[
+    float,
+    typer.Option(
+        "--ask-above", metavar="USD", min=0.0, help="Ask when it may cost more than this."
+    ),
+]
+MaxBadOption = Annotated[
+    float,
+    typer.Option(
+        "--max-bad",
+        min=0.0,
+        max=1.0,
+        metavar="SHARE",
+        help="Share of unusable rows above which the exit code is 1.",
+    ),
+]
+MoreSamplesOption = Annotated[
+    bool, typer.Option("--more-samples", help="Let samples of this filter go beyond 400 articles.")
+]
+ReadOption = Annotated[
+    bool,
+    typer.Option(
+        "--read/--no-read", help="Let the oracle read the worst cases; it can only lower a verdict."
+    ),
+]
+
+
+ModelNameOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Base model: hub id, folder, or package:NAME/FOLDER."),
+]
+EpochsOption = Annotated[int | None, typer.Option(min=1, help="Passes over the articles.")]
+TrainBatchOption = Annotated[
+    int | None, typer.Option("--batch-size", min=1, help="Articles per training step.")
+]
+LearningRateOption = Annotated[
+    float | None, typer.Option(metavar="RATE", help="Peak rate of the base model's weights.")
+]
+MaxLengthOption = Annotated[int | None, typer.Option(min=16, help="Tokens read of an article.")]
+WarmupOption = Annotated[
+    int | None, typer.Option(min=0, help="Warm-up; at most 10 % of all steps are used.")
+]
+SeedOption = Annotated[int | None, typer.Option(help="Of first weights, order and dropout.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads to compute with.")]
+MlflowOption = Annotated[
+    bool, typer.Option("--mlflow/--no-mlflow", help="Record the training in MLflow.")
+]
+
+
+def given(**settings: Any) -> dict[str, Any]:
+    """The settings that were given on the command line."""
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def chosen_filter(reference: str) -> tuple[Project, Filter]:
+    """The project of the working directory, and the filter that `--filter` names.
+
+    Raises:
+        UserError: no such filter, or every mistake of its files.
+    """
+    from distillery_core.filters import resolve_filter
+    from distillery_core.stages.project import open_project
+
+    project = open_project()
+    return project, resolve_filter(reference, project.root)
+
+
+def output_file(path: Path | None) -> Path | None:
+    """The path, refused now rather than after the work when it cannot be written.
+
+    Raises:
+        UserError: it is a folder, or no file can be made there.
+    """
+    if path is None:
+        return None
+    if path.is_dir():
+        raise UserError("is a folder, --output names a file", where=path)
+    refuse_unwritable(path)
+    return path
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raise a UserError when no file can be made at `path`.
+
+    A nameless file is tried in the nearest folder that exists: permission bits alone say nothing
+    about a read-only or full disk, nor to root.
+    """
+    folder = next(above for above in path.absolute().parents if above.exists())
+    if not folder.is_dir():
+        raise UserError("is no folder, nothing can be written below it", where=folder)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot be written: {os.strerror(error.errno or 0).lower()}",
+            where=path,
+            hint="make it writable, or name another place",
+        ) from None

@@ -1,0 +1,99 @@
+"""One project that went the whole way on recorded answers, copied for every test.
+
+The oracle is the real replay server behind the real client; the student is a real, tiny one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from distillery_filter_crisis.corpus import articles
+
+from distillery_core.filters import Filter, resolve_filter
+from distillery_core.stages import calibrate, evaluate, gates, label, prepare, train
+from distillery_core.stages.project import Project
+from distillery_core.student.testing import tiny_base
+
+pytestmark = pytest.mark.xdist_group("stages")
+
+LENIENT = """
+  criteria:
+    test_mae: {fail: "> 9", reason: a test of the way and not of the student}
+    test_rmse: {ok: "< 9", reason: as above}
+    worst_dimension: {ok: "<= 9", fail: "> 9.5", reason: as above}
+    test_validation_gap: {ok: "<= 8", fail: "> 9", reason: as above}
+    skill: {fail: "< -9", reason: as above}
+    against_tfidf: {fail: "> 9", reason: as above}
+    implausible: {ok: "<= 90", fail: ">= 99", reason: as above}
+"""
+
+
+def crisis(project: Project) -> Filter:
+    """The filter as the project sees it now."""
+    return resolve_filter("crisis", project.root)
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The 350 recorded articles."""
+    path = tmp_path_factory.mktemp("corpus") / "articles.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in articles()), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def calibrated_once(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
+    """A project with both rounds judged and the REVIEW of the second one approved."""
+    root = tmp_path_factory.mktemp("calibrated")
+    project = Project(root)
+    (root / "filters").mkdir()
+    for kind in ("calibration", "validation"):
+        calibrate.calibrate(project, crisis(project), round=kind, input=corpus)
+    gates.approve(project, crisis(project), report="validation", who="Ada", why="read it")
+    return root
+
+
+@pytest.fixture(scope="session")
+def judged_once(
+    tmp_path_factory: pytest.TempPathFactory, calibrated_once: Path, corpus: Path
+) -> Path:
+    """A project that went on to a trained and judged student, judged leniently."""
+    root = tmp_path_factory.mktemp("judged") / "project"
+    shutil.copytree(calibrated_once, root)
+    project = Project(root)
+    config = root / "filters" / "crisis" / "v1" / "config.yaml"
+    config.write_text(config.read_text(encoding="utf-8").rstrip() + LENIENT, encoding="utf-8")
+    label.label(project, crisis(project), input=corpus)
+    prepare.prepare(project, crisis(project))
+    base = tiny_base(root.parent / "base", "bert")
+    overrides = {"model_name": str(base), "epochs": 1, "max_length": 64}
+    train.train(project, crisis(project), overrides=overrides, mlflow=False)
+    evaluate.evaluate(project, crisis(project), mlflow=False)
+    return root
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Callable[[Path], Project]:
+    """A copy of a project, to be spoilt."""
+
+    def copy(root: Path) -> Project:
+        shutil.copytree(root, tmp_path / "project")
+        return Project(tmp_path / "project")
+
+    return copy
+
+
+@pytest.fixture
+def calibrated(copied: Callable[[Path], Project], calibrated_once: Path) -> Project:
+    """A calibrated project of one's own."""
+    return copied(calibrated_once)
+
+
+@pytest.fixture
+def judged(copied: Callable[[Path], Project], judged_once: Path) -> Project:
+    """A judged project of one's own."""
+    return copied(judged_once)

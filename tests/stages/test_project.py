@@ -1,0 +1,47 @@
+"""A plugin's filter comes into the project with the first thing that is written to it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from distillery_core.filters import resolve_filter
+from distillery_core.stages.oracles import recording_folder
+from distillery_core.stages.project import ORIGIN, Project, adopt, open_project
+
+
+def test_a_plugins_filter_is_adopted_with_its_origin(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    found = resolve_filter("crisis", tmp_path)
+    assert found.origin.startswith("plugin distillery-filter-crisis")
+    own = adopt(project, found)
+    assert own.folder == tmp_path / "filters" / "crisis" / "v1"
+    origin = json.loads((own.folder / ORIGIN).read_text(encoding="utf-8"))
+    assert origin["origin"] == found.origin
+    assert set(origin["sha256"]) >= {"config.yaml", "prompt.md.j2", "prefilter.yaml"}
+    assert own.prompt_sha256 == found.prompt_sha256
+    assert adopt(project, own) is own
+
+
+def test_the_recording_stays_in_the_plugin_and_is_found_from_there(tmp_path: Path) -> None:
+    own = adopt(Project(tmp_path), resolve_filter("crisis", tmp_path))
+    folder = recording_folder(own)
+    assert folder is not None
+    assert (folder / "answers.jsonl").is_file()
+    assert not folder.is_relative_to(tmp_path)
+
+
+def test_an_edited_copy_is_the_projects_own(tmp_path: Path) -> None:
+    own = adopt(Project(tmp_path), resolve_filter("crisis", tmp_path))
+    prompt = own.folder / "prompt.md.j2"
+    prompt.write_text("Judge.\n" + prompt.read_text(encoding="utf-8"), encoding="utf-8")
+    again = resolve_filter("crisis", tmp_path)
+    assert again.origin == "project"
+    assert again.prompt_sha256 != own.prompt_sha256
+
+
+def test_paths_are_shown_as_one_would_type_them(tmp_path: Path) -> None:
+    (tmp_path / "filters").mkdir()
+    project = open_project(tmp_path / "filters")
+    assert project.relative(project.ledger) == ".distillery/ledger.sqlite"
+    assert project.relative(Path("/elsewhere/x")) == "/elsewhere/x"

@@ -1,0 +1,120 @@
+"""From a judged student to scores: what is promoted is what was judged, and one can go back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from distillery_core.errors import CheckFailed, GateClosed, UserError
+from distillery_core.filters import Filter, resolve_filter
+from distillery_core.publish import promotion
+from distillery_core.stages import evaluate, gates, promote, score, status
+from distillery_core.stages.project import Project
+
+pytestmark = pytest.mark.xdist_group("stages")
+
+
+def crisis(project: Project) -> Filter:
+    return resolve_filter("crisis", project.root)
+
+
+def approve(project: Project) -> None:
+    gates.approve(project, crisis(project), report="evaluation", who="Ada", why="for a test")
+
+
+def test_a_review_is_promoted_only_with_an_approval(judged: Project, corpus: Path) -> None:
+    with pytest.raises(GateClosed, match="no approval"):
+        promote.promote(judged, crisis(judged))
+    with pytest.raises(UserError, match="no version of crisis is promoted"):
+        score.score(judged, "crisis", input=corpus, output=judged.root / "scores.jsonl")
+    with pytest.raises(GateClosed, match="--unpromoted"):
+        score.score(judged, "crisis:v1", input=corpus, output=judged.root / "scores.jsonl")
+    approve(judged)
+    entry = promote.promote(judged, crisis(judged), who="Ada")
+    assert (entry.version, entry.verdict, entry.approved_by) == (1, "REVIEW", "Ada")
+    found = score.score(judged, "crisis", input=corpus, output=judged.root / "scores.jsonl")
+    assert found.promoted
+    assert found.summary.scored == 350
+
+
+def test_scores_of_an_unpromoted_model_only_when_told_to(judged: Project, corpus: Path) -> None:
+    output = judged.root / "scores.jsonl"
+    found = score.score(judged, "crisis:v1", input=corpus, output=output, unpromoted=True)
+    assert not found.promoted
+    rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    assert [row["line"] for row in rows] == list(range(1, 351))
+
+
+@pytest.mark.parametrize("changed", ["model/config.json", "model_evaluation.md"])
+def test_other_bytes_close_the_evaluation_gate(judged: Project, changed: str) -> None:
+    approve(judged)
+    assert gates.evaluation_gate(judged, crisis(judged)).open
+    path = judged.home(crisis(judged)) / changed
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert not gates.evaluation_gate(judged, crisis(judged)).open
+
+
+def test_an_edited_test_split_closes_the_evaluation_gate(judged: Project) -> None:
+    approve(judged)
+    split = judged.training_dir(crisis(judged)) / "test.jsonl"
+    split.write_text("\n".join(split.read_text(encoding="utf-8").splitlines()[1:]), "utf-8")
+    state = gates.evaluation_gate(judged, crisis(judged))
+    assert any("dataset_sha256" in reason for reason in state.reasons)
+
+
+def test_without_the_model_the_gate_says_what_it_could_not_check(judged: Project) -> None:
+    approve(judged)
+    (judged.home(crisis(judged)) / "model").rename(judged.root / "elsewhere")
+    state = gates.evaluation_gate(judged, crisis(judged))
+    assert not state.open
+    assert state.not_checkable == ("model_sha256",)
+
+
+def test_judging_again_keeps_report_and_approval(judged: Project) -> None:
+    approve(judged)
+    before = (judged.home(crisis(judged)) / "model_evaluation.md").read_bytes()
+    evaluate.evaluate(judged, crisis(judged), mlflow=False)
+    assert (judged.home(crisis(judged)) / "model_evaluation.md").read_bytes() == before
+    assert gates.evaluation_gate(judged, crisis(judged)).open
+
+
+def test_a_promoted_model_that_was_swapped_is_not_used(judged: Project, corpus: Path) -> None:
+    approve(judged)
+    promote.promote(judged, crisis(judged))
+    config = judged.home(crisis(judged)) / "model" / "config.json"
+    config.write_text(config.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    with pytest.raises(CheckFailed, match="is not the model that was judged"):
+        score.score(judged, "crisis", input=corpus, output=judged.root / "scores.jsonl")
+
+
+def test_rollback_goes_back_to_the_version_before(judged: Project) -> None:
+    approve(judged)
+    first = promote.promote(judged, crisis(judged), who="Ada")
+    folder = judged.root / "filters" / "crisis"
+    with pytest.raises(CheckFailed, match="no earlier version"):
+        promote.rollback(judged, "crisis")
+    newer = first.model_copy(update={"version": 2, "model_sha256": "f" * 64})
+    promotion.record(folder, newer)
+    assert promote.rollback(judged, "crisis", who="Bob").version == 1
+    history = promotion.read_promotions(folder)
+    assert [entry.version for entry in history] == [1, 2, 1]
+    assert history[0].why == "rolled back from v2"
+
+
+def test_promoting_the_same_model_twice_changes_nothing(judged: Project) -> None:
+    approve(judged)
+    promote.promote(judged, crisis(judged), who="Ada")
+    promote.promote(judged, crisis(judged), who="Bob")
+    assert len(promotion.read_promotions(judged.root / "filters" / "crisis")) == 1
+
+
+def test_status_says_where_it_stands_and_what_is_next(judged: Project) -> None:
+    states = {state.stage: state for state in status.status(judged)}
+    assert states["calibration"].detail == "PASS"
+    assert states["calibration gate"].state == "open"
+    assert states["prepare"].state == "done"
+    assert states["evaluation gate"].state == "closed"
+    assert "distillery approve" in states["evaluation gate"].next_command
+    assert states["promote"].state == "missing"
