@@ -51,8 +51,8 @@ def _read(path: Path) -> str:
 def _parse(text: str, path: Path) -> tuple[yaml.Node | None, Any]:
     """The node tree, which knows the lines, and the plain values; parsed once, by the loader in
     Python, since the one in C has no guard against endless nesting."""
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if root is None:
             return None, {}
@@ -65,8 +65,6 @@ def _parse(text: str, path: Path) -> tuple[yaml.Node | None, Any]:
         raise UserError(f"not valid YAML: {error}", where=path) from None
     except RecursionError:
         raise UserError("not valid YAML: nested too deeply", where=path) from None
-    finally:
-        loader.dispose()
 
 
 def _refuse_duplicates(node: yaml.Node, path: Path) -> None:

@@ -197,7 +197,9 @@ def gap_bootstrap(
 ) -> Interval:
     """Difference of the mean errors of one predictor on two different sets of articles."""
     rng = np.random.default_rng(seed)
-    means = _resampled_means(errors, rng, resamples) - _resampled_means(other_errors, rng, resamples)
+    means = _resampled_means(errors, rng, resamples) - _resampled_means(
+        other_errors, rng, resamples
+    )
     return _interval(float(errors.mean() - other_errors.mean()), means)
 
 

@@ -15,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from distillery_core.errors import UserError
 from distillery_core.files import sha256_json
-from distillery_core.student.settings import Device, Precision, TrainSettings
+from distillery_core.student.settings import TrainSettings
 
 PACKAGE_PREFIX = "package:"
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
@@ -31,7 +31,8 @@ class Built:
     """A fresh student.
 
     Attributes:
-        head_names: names of the parameters outside the base model.
+        head_names: names of the parameters after the base model's last layer: the new head and,
+            where there is one, the pooler before it, which pretraining hardly uses.
         base_config_sha256: hash of the base model's configuration as it was found.
     """
 
@@ -49,14 +50,14 @@ def build(settings: TrainSettings, dimensions: Sequence[str]) -> Built:
     """
     source = locate(settings.model_name)
     with quiet_transformers():
-        config = _load(AutoConfig, source, settings.model_name)
+        config = load_base(AutoConfig, source, settings.model_name)
         base_config_sha256 = sha256_json(_described(config))
         _set_head(config, dimensions)
         if settings.dropout is not None:
             _set_dropout(config, settings.dropout)
-        tokenizer = _load(AutoTokenizer, source, settings.model_name)
+        tokenizer = load_base(AutoTokenizer, source, settings.model_name)
         _check_length(config, settings)
-        model = _load(
+        model = load_base(
             AutoModelForSequenceClassification,
             source,
             settings.model_name,
@@ -66,8 +67,12 @@ def build(settings: TrainSettings, dimensions: Sequence[str]) -> Built:
             use_safetensors=True,
         )
     set_padding(model, tokenizer)
-    prefix = f"{model.base_model_prefix}."
-    head = frozenset(n for n, _ in model.named_parameters() if not n.startswith(prefix))
+    base = f"{model.base_model_prefix}."
+    head = frozenset(
+        name
+        for name, _ in model.named_parameters()
+        if not name.startswith(base) or name.startswith(f"{base}pooler.")
+    )
     return Built(model, tokenizer, head, base_config_sha256)
 
 
@@ -117,7 +122,7 @@ def _checked_folder(folder: Path, model_name: str) -> Path:
     return folder
 
 
-def _load(factory: Any, source: str, model_name: str, **options: Any) -> Any:
+def load_base(factory: Any, source: str, model_name: str, **options: Any) -> Any:
     """`from_pretrained`, with what goes wrong told in one line and no code of the model's run."""
     try:
         return factory.from_pretrained(source, trust_remote_code=False, **options)
@@ -192,38 +197,17 @@ def start_head_at_means(model: Any, means: Sequence[float]) -> bool:
     return True
 
 
-def pick_device(device: Device) -> torch.device:
-    """The device to compute on.
-
-    Raises:
-        UserError: a GPU was asked for and there is none.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("there is no CUDA device", where="device", hint="--device cpu")
-    use_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    return torch.device("cuda" if use_gpu else "cpu")
-
-
-def pick_precision(precision: Precision, device: torch.device) -> Precision:
-    """float32 or bf16; auto is bf16 where the device computes it in hardware."""
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "float32"
-    has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return "bf16" if has_bf16() else "float32"
-
-
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """No load report and no progress bar while the block runs: the library does not print."""
-    verbosity = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    logging: Any = transformers_logging
+    verbosity = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
-        transformers_logging.set_verbosity(verbosity)
+        logging.set_verbosity(verbosity)
         if bars:
-            transformers_logging.enable_progress_bar()
+            logging.enable_progress_bar()
