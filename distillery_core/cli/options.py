@@ -60,25 +60,21 @@ AskAboveOption = Annotated[
         "--ask-above", metavar="USD", min=0.0, help="Ask when it may cost more than this."
     ),
 ]
-MaxBadOption = Annotated[
-    float,
-    typer.Option(
-        "--max-bad",
-        min=0.0,
-        max=1.0,
-        metavar="SHARE",
-        help="Share of unusable rows above which the exit code is 1.",
-    ),
-]
+MAX_BAD = typer.Option(
+    "--max-bad",
+    min=0.0,
+    max=1.0,
+    metavar="SHARE",
+    help="Share of unusable rows above which the exit code is 1.",
+)
+MaxBadOption = Annotated[float, MAX_BAD]
 MoreSamplesOption = Annotated[
     bool, typer.Option("--more-samples", help="Let samples of this filter go beyond 400 articles.")
 ]
-ReadOption = Annotated[
-    bool,
-    typer.Option(
-        "--read/--no-read", help="Let the oracle read the worst cases; it can only lower a verdict."
-    ),
-]
+READ = typer.Option(
+    "--read/--no-read", help="Let the oracle read the worst cases; it can only lower a verdict."
+)
+ReadOption = Annotated[bool, READ]
 
 
 ModelNameOption = Annotated[
@@ -98,9 +94,8 @@ WarmupOption = Annotated[
 ]
 SeedOption = Annotated[int | None, typer.Option(help="Of first weights, order and dropout.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads to compute with.")]
-MlflowOption = Annotated[
-    bool, typer.Option("--mlflow/--no-mlflow", help="Record the training in MLflow.")
-]
+MLFLOW = typer.Option("--mlflow/--no-mlflow", help="Record the training in MLflow.")
+MlflowOption = Annotated[bool, MLFLOW]
 
 
 def given(**settings: Any) -> dict[str, Any]:
@@ -125,12 +120,15 @@ def output_file(path: Path | None) -> Path | None:
     """The path, refused now rather than after the work when it cannot be written.
 
     Raises:
-        UserError: it is a folder, or no file can be made there.
+        UserError: it is a folder or a device, or no file can be made there.
     """
     if path is None:
         return None
     if path.is_dir():
         raise UserError("is a folder, --output names a file", where=path)
+    if path.exists() and not path.is_file():
+        # Results are renamed into place, which would put a file where the device was.
+        raise UserError("is no ordinary file, nothing can be written to it", where=path)
     refuse_unwritable(path)
     return path
 

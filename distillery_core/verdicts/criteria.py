@@ -116,7 +116,10 @@ class CriteriaLine(_Strict):
 
 
 class Criteria(_Strict):
-    """A table, as a whole or (after `for_round`) as one round sees it."""
+    """A table, as a whole or (after `for_round`) as one round sees it.
+
+    `commands` write the report of a round anew; `mend` says what comes before that after a FAIL.
+    """
 
     schema_version: Literal[1] = Field(alias="schema")
     agent: str
@@ -124,6 +127,7 @@ class Criteria(_Strict):
     words: Words
     reading: str | None = None
     commands: dict[str, str] = Field(min_length=1)
+    mend: dict[str, str] = {}
     lines: tuple[CriteriaLine, ...] = Field(min_length=1)
     round: str | None = None
 

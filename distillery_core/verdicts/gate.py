@@ -94,7 +94,8 @@ def check_report(
             f"{decision.word} ({decision.deciding.title}: {decision.deciding.reason})"
         )
     if different or decision.level is Level.FAIL:
-        return _closed(decision, [*different, *_failing(decision)], missing, again)
+        command = again if different else _mend(criteria, folder) or again
+        return _closed(decision, [*different, *_failing(decision)], missing, command)
     if missing:
         check = f"distillery gate check {_quoted(folder)}"
         return _closed(decision, [], missing, check)
@@ -204,6 +205,11 @@ def _run_again(criteria: Criteria, folder: Path) -> str:
     """The command that writes the report anew."""
     command = criteria.commands.get(criteria.round or "") or next(iter(criteria.commands.values()))
     return command.replace("{folder}", _quoted(folder))
+
+
+def _mend(criteria: Criteria, folder: Path) -> str:
+    """What to do after a FAIL, since the same command again would only say FAIL again."""
+    return criteria.mend.get(criteria.round or "", "").replace("{folder}", _quoted(folder))
 
 
 def _quoted(folder: Path) -> str:

@@ -44,8 +44,8 @@ def run(
     sample: FileOption = None,
     validation_sample: FileOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Label at most that many.")] = None,
-    max_bad: options.MaxBadOption = 0.01,
-    read: options.ReadOption = True,
+    max_bad: Annotated[float | None, options.MAX_BAD] = None,
+    read: Annotated[bool | None, options.READ] = None,
     model_name: options.ModelNameOption = None,
     epochs: options.EpochsOption = None,
     batch_size: options.TrainBatchOption = None,
@@ -53,10 +53,10 @@ def run(
     max_length: options.MaxLengthOption = None,
     warmup_steps: options.WarmupOption = None,
     seed: options.SeedOption = None,
-    mlflow: options.MlflowOption = True,
+    mlflow: Annotated[bool | None, options.MLFLOW] = None,
     promote: Annotated[
-        bool, typer.Option("--promote/--no-promote", help="Promote an accepted model.")
-    ] = True,
+        bool | None, typer.Option("--promote/--no-promote", help="Promote an accepted model.")
+    ] = None,
     who: Annotated[
         str | None, typer.Option(metavar="NAME", help="Who promotes, for the record.")
     ] = None,

@@ -1,0 +1,115 @@
+"""The gates, as steps: a closed one fails and ends the run with its reason. Never cached."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from zenml import log_metadata, step
+from zenml.types import MarkdownString
+
+from distillery_core.errors import GateClosed
+from distillery_core.stages import gates
+from distillery_core.stages.oracles import choose_oracle, oracle_identity
+from distillery_core.steps import materializer as _materializer  # noqa: F401  (registers itself)
+from distillery_core.steps.project_files import ProjectFiles
+from distillery_core.steps.reports import keep_report
+from distillery_core.steps.verdict import Permit, Verdict
+from distillery_core.steps.work import Work, open_work, option, say
+from distillery_core.types import Level
+from distillery_core.verdicts.gate import Expected, GateState
+
+
+@step(enable_cache=False)
+def calibration_gate(
+    project: str, filter: str, verdict: Verdict
+) -> Annotated[Permit, "calibration_permit"]:
+    """Stop a prompt that failed before a second sample is paid for; REVIEW is asked about later."""
+    passed = verdict.level is not Level.FAIL
+    _record("validation", passed, verdict.word, verdict.reasons or (verdict.deciding,))
+    if not passed:
+        hint = f"edit the prompt as the report proposes, then run again ({filter})"
+        raise GateClosed("validation: the calibration round failed", verdict.reasons, hint=hint)
+    return Permit(gate="calibration", filter=filter)
+
+
+@step(enable_cache=False)
+def validation_gate(
+    project: str,
+    filter: str,
+    approvals: str,
+    calibration: MarkdownString | None = None,
+    validation: MarkdownString | None = None,
+    calibration_sample: ProjectFiles | None = None,
+    validation_sample: ProjectFiles | None = None,
+) -> Annotated[Permit, "validation_permit"]:
+    """Open batch labelling if both rounds passed, or a REVIEW was approved.
+
+    Args:
+        approvals: hash of the filter's approvals.yaml when the run was started.
+        calibration, validation: the run's own reports; without them the project's are judged.
+    """
+    work = open_work(project, filter)
+    _put_back(work, calibration_sample, validation_sample)
+    oracle = oracle_identity(choose_oracle(work.project, work.filter, option("oracle")))
+    evidence = gates.calibration_evidence(work.filter, oracle)
+    _keep(work, "calibration", calibration, evidence)
+    _keep(work, "validation", validation, evidence)
+    state = gates.calibration_gate(work.project, work.filter, oracle)
+    return _permit(work, "labelling", "validation", state)
+
+
+@step(enable_cache=False)
+def evaluation_gate(
+    project: str,
+    filter: str,
+    approvals: str,
+    report: MarkdownString,
+    dataset: ProjectFiles,
+    model: ProjectFiles,
+    details: ProjectFiles,
+    labelled: ProjectFiles | None = None,
+    set_aside: ProjectFiles | None = None,
+) -> Annotated[Permit, "evaluation_permit"]:
+    """Open promotion if the model may be deployed, or a REVIEW was approved.
+
+    Args:
+        approvals: hash of the filter's approvals.yaml when the run was started.
+        details, set_aside: side products, put back where they are missing.
+    """
+    work = open_work(project, filter)
+    _put_back(work, labelled, dataset, model)
+    for files in (details, set_aside):
+        if files is not None:
+            files.fill_in(work.root, say)
+    _keep(work, "evaluation", report, gates.evaluation_evidence(work.project, work.filter))
+    state = gates.evaluation_gate(work.project, work.filter)
+    return _permit(work, "promotion", "evaluation", state)
+
+
+def _put_back(work: Work, *artefacts: ProjectFiles | None) -> None:
+    """What cached steps had written must lie in the project again before a gate looks at it."""
+    for files in artefacts:
+        if files is not None:
+            files.put_back(work.root, say)
+
+
+def _keep(
+    work: Work, kind: gates.ReportKind, text: MarkdownString | None, evidence: Expected
+) -> None:
+    if text is not None:
+        keep_report(gates.report_path(work.project, work.filter, kind), text, evidence, say)
+
+
+def _permit(work: Work, what: str, gate: str, state: GateState) -> Permit:
+    """The permit, or GateClosed; either way the step carries the reason."""
+    _record(what, state.open, state.verdict, state.reasons, next_command=state.next_command)
+    state.require(what)
+    return Permit(gate=gate, filter=work.filter.label)
+
+
+def _record(what: str, passed: bool, verdict: str, reasons: tuple[str, ...], **more: Any) -> None:
+    state = "open" if passed else "closed"
+    said = "; ".join(reasons)
+    say(f"gate before {what}: {state} ({said})")
+    facts = {"gate": state, "before": what, "verdict": verdict or "none", "reason": said, **more}
+    log_metadata({name: value for name, value in facts.items() if value})
