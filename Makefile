@@ -33,7 +33,7 @@ unit: $(INSTALLED)
 
 # Generated references (docs/cli.md, docs/verdicts.md ...); tests fail when they are out of date.
 docs: $(INSTALLED)
-	$(BIN)/python -m tests.docs.generate
+	$(BIN)/python tests/docs/generate.py
 
 $(INSTALLED): pyproject.toml constraints.txt $(addsuffix /pyproject.toml,$(PLUGINS))
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python"; exit 2; }

@@ -7,6 +7,7 @@ the demo shows what a person could do about it.
 
 from __future__ import annotations
 
+import html
 import importlib
 import json
 import time
@@ -84,7 +85,7 @@ class _Demo:
     def __init__(self, project: Project, screen: Screen, overrides: dict[str, Any]) -> None:
         self.project, self.screen, self.overrides = project, screen, overrides
         self.result = DemoResult()
-        self.started = time.monotonic()
+        self.started = self.lap = time.monotonic()
 
     def run(self) -> DemoResult:
         corpus = self._articles()
@@ -161,7 +162,7 @@ class _Demo:
         self.result.test_mae = found.judged.front.measurements["test_mae"].value
         self._verdict("evaluation", found.decision, found.report)
         for advice in found.judged.recommendations:
-            self.screen.say(f"  recommended: {advice}")
+            self.screen.say(f"  recommended: {_plain(advice)}")
 
     def _used(self, corpus: Path) -> None:
         state = gates.evaluation_gate(self.project, self.filter)
@@ -237,6 +238,7 @@ class _Demo:
         self.screen.say(f"report: {self._short(report)}")
 
     def _goodbye(self) -> None:
+        self._lap()
         self.result.seconds = time.monotonic() - self.started
         self.screen.heading("Done")
         for report in self.result.reports:
@@ -244,12 +246,24 @@ class _Demo:
         self.screen.say(f"{self.result.seconds:.0f} seconds; recorded, nothing was paid.")
         self.screen.say(f"To see where it stands: cd {self.project.root} && distillery status")
 
+    def _lap(self) -> None:
+        """How long the stage that ends here took."""
+        now = time.monotonic()
+        self.screen.say(f"({now - self.lap:.0f} s)")
+        self.lap = now
+
     def _begin(self, title: str, command: str) -> None:
+        self._lap()
         self.screen.heading(title)
         self.screen.say(f"$ {command}")
 
     def _short(self, path: Path) -> str:
         return self.project.relative(path)
+
+
+def _plain(markdown: str) -> str:
+    """A line of a report for the terminal, which renders neither bold nor entities."""
+    return html.unescape(markdown).replace("**", "").replace("\\_", "_")
 
 
 def _cells(row: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import typer
 import typer.main
 from typer.core import TyperGroup
 
-from distillery_core import __version__
+from distillery_core.version import __version__
 
 _VERBS = "distillery_core.cli.verbs"
 

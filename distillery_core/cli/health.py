@@ -15,9 +15,9 @@ from typing import Literal
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from distillery_core import __version__
 from distillery_core.content import shipped_root
 from distillery_core.errors import DistilleryError
+from distillery_core.version import __version__
 
 DISTRIBUTION = "distillery-core"
 OLDEST_PYTHON = (3, 11)

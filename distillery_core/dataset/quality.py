@@ -75,7 +75,7 @@ def filter_kind(filter: Filter, overall: Floats) -> FilterKind:
         overall: overall scores after rules of all labelled rows, not empty.
     """
     share = float(np.mean(overall >= filter.operating_point))
-    seen = f"{share:.1%} of the labels are at or above {filter.operating_point:g}"
+    seen = f"{share * 100:.1f} % of the labels are at or above {filter.operating_point:g}"
     deployment = filter.config.deployment
     if deployment.kind != "auto":
         return FilterKind(deployment.kind, share, f"{deployment.kind_reason} ({seen})")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery_core.errors import UserError
-from distillery_core.fence import FENCE_OPEN, fence, prompt_hash_of_messages
+from distillery_core.fence import FENCE_OPEN, fence, fence_content, prompt_hash_of_messages
 from distillery_core.filters.config import FilterConfig
 from distillery_core.filters.text_view import text_view
 
@@ -90,6 +90,10 @@ def _check_canary(prompt: Prompt, path: Path) -> None:
         raise UserError("the prompt does not send the article's title", where=path, hint=hint)
     if whole.count(CANARY_CONTENT) > 1:
         raise UserError("the prompt sends the article twice", where=path, hint=hint)
+    if fence_content(prompt.user) != (CANARY_TITLE, CANARY_CONTENT):
+        # Ledger and hash know the article by its block; they would take the example for it.
+        what = "another <article> block stands behind the article"
+        raise UserError(what, where=path, hint="put worked examples before {{ article }}")
     if not prompt.system:
         raise UserError("no instructions stand before the article", where=path, hint=hint)
 

@@ -11,7 +11,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from distillery_core import __version__
 from distillery_core.agents.rounds import ROUNDS_FILE
 from distillery_core.content import find_content
 from distillery_core.files import sha256_file, sha256_json, sha256_tree
@@ -20,6 +19,7 @@ from distillery_core.pipelines.scope import NONE, Scope
 from distillery_core.publish.promotion import promoted
 from distillery_core.stages.oracles import recording_folder
 from distillery_core.stages.project import find_beside
+from distillery_core.version import __version__
 
 MadeFrom = dict[str, str]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from distillery_core import __version__
 from distillery_core.cli.console import note, print_json, print_table
 from distillery_core.cli.options import JsonOption
 from distillery_core.cli.verb import single, verb
+from distillery_core.version import __version__
 
 if TYPE_CHECKING:
     from distillery_core.plugins.manager import Plugins

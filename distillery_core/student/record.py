@@ -1,0 +1,223 @@
+"""What a training run writes down: history each epoch, metadata with every hash, lines to read."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distillery_core.files import now_utc, write_json
+from distillery_core.filters.filter import Filter
+from distillery_core.student.device import describe
+from distillery_core.student.settings import TrainSettings
+from distillery_core.version import __version__
+
+HISTORY = "training_history.json"
+METADATA = "training_metadata.json"
+
+Metrics = dict[str, float | None]
+
+
+@dataclass
+class EpochRecord:
+    """One entry of training_history.json.
+
+    Attributes:
+        train: metrics of a fixed set of training articles, in evaluation mode.
+        val: metrics of all validation articles.
+        running_loss: mean of the batches' losses while the weights were changing.
+        learning_rate: of the base model after the last step.
+        seconds: wall time of the training pass, evaluation not counted.
+        tokens: tokens of the articles passed over, padding not counted.
+        padding_waste: share of computed tokens that were padding, 0-1.
+    """
+
+    epoch: int
+    running_loss: float
+    learning_rate: float
+    seconds: float
+    tokens: int
+    padding_waste: float
+    train: Metrics = field(default_factory=dict)
+    val: Metrics = field(default_factory=dict)
+    is_best: bool = False
+
+    @property
+    def val_mae(self) -> float:
+        """Validation MAE, what the best checkpoint is chosen by."""
+        return _number(self.val, "mae")
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry in the seed's format, with more keys after it."""
+        row = asdict(self)
+        first = {key: row.pop(key) for key in ("epoch", "train", "val")}
+        return first | row
+
+    def lines(self, epochs: int) -> list[str]:
+        """The epoch as the live report shows it."""
+        found = [f"Epoch {self.epoch}/{epochs}", "=" * 40]
+        for title, metrics in (("Training:", self.train), ("Validation:", self.val)):
+            found.append(title)
+            for name, key in (("Loss", "loss"), ("MAE", "mae"), ("RMSE", "rmse")):
+                found.append(f"  {name}: {_number(metrics, key):.3f}")
+        return found
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What is known about a run before its first step."""
+
+    filter: Filter
+    settings: TrainSettings
+    dataset_hashes: dict[str, str]
+    base_config_sha256: str
+    num_parameters: int
+    num_trainable_parameters: int
+    train_examples: int
+    val_examples: int
+    train_evaluated: int
+    cut_share: float
+    total_steps: int
+    warmup_steps_used: int
+    micro_batch_tokens: int
+    bucketed: bool
+    precision: str
+    device: torch.device
+    threads: int
+
+    def notes(self) -> list[str]:
+        """Lines for the live report, one for each thing that a user should know."""
+        asked, used = self.settings.warmup_steps, self.warmup_steps_used
+        found = [
+            f"{self.settings.model_name}: {self.num_parameters:,} parameters, "
+            f"{self.num_trainable_parameters:,} trained in {self.precision} "
+            f"on {describe(self.device)}"
+        ]
+        if used < asked:
+            found.append(f"Warm-up: {used} steps, not {asked} (10 % of {self.total_steps} at most)")
+        if self.cut_share:
+            share = f"{self.cut_share:.0%} of the training articles are longer than"
+            found.append(f"{share} {self.settings.max_length} tokens and keep their head and tail")
+        return found
+
+    def parameters(self) -> dict[str, Any]:
+        """What the experiment tracker is told."""
+        return {
+            "filter": self.filter.label,
+            **asdict(self.settings),
+            "warmup_steps_used": self.warmup_steps_used,
+            "precision_used": self.precision,
+            "threads_used": self.threads,
+            "num_parameters": self.num_parameters,
+            "num_trainable_parameters": self.num_trainable_parameters,
+            "train_examples": self.train_examples,
+            "val_examples": self.val_examples,
+            **self.dataset_hashes,
+        }
+
+
+def metadata(
+    facts: RunFacts,
+    history: Sequence[EpochRecord],
+    model_sha256: str,
+    seconds: float,
+    complete: bool,
+) -> dict[str, Any]:
+    """training_metadata.json: the seed's keys, then what makes the run repeatable and checkable.
+
+    `complete` is false while epochs are still to come, so that a run that was cut off shows.
+    """
+    best = min(history, key=lambda record: record.val_mae)
+    settings, dimensions = facts.settings, facts.filter.dimensions
+    return {
+        "filter_name": facts.filter.name,
+        "filter_version": facts.filter.config.filter.version,
+        "dimension_names": list(dimensions),
+        "num_dimensions": len(dimensions),
+        "model_name": settings.model_name,
+        "num_parameters": facts.num_parameters,
+        "num_trainable_parameters": facts.num_trainable_parameters,
+        "epochs": settings.epochs,
+        "batch_size": settings.batch_size,
+        "learning_rate": settings.learning_rate,
+        "max_length": settings.max_length,
+        "warmup_steps": facts.warmup_steps_used,
+        "train_examples": facts.train_examples,
+        "val_examples": facts.val_examples,
+        "best_val_mae": best.val_mae,
+        "best_epoch": best.epoch,
+        "epochs_run": len(history),
+        "complete": complete,
+        "warmup_steps_asked": settings.warmup_steps,
+        "settings": asdict(settings),
+        "seed": settings.seed,
+        "total_steps": facts.total_steps,
+        "effective_batch_size": settings.batch_size,
+        "micro_batch_tokens": facts.micro_batch_tokens,
+        "bucketed_by_length": facts.bucketed,
+        "train_evaluated_on": {"articles": facts.train_evaluated, "mode": "evaluation"},
+        "articles_cut_share": facts.cut_share,
+        "device": describe(facts.device),
+        "precision": facts.precision,
+        "threads": facts.threads,
+        "seconds": round(seconds, 1),
+        "tokens": sum(record.tokens for record in history),
+        "finished_at": now_utc(),
+        "hashes": _hashes(facts, model_sha256),
+        "versions": _versions(),
+    }
+
+
+def flat_metrics(record: EpochRecord) -> dict[str, float]:
+    """An epoch as `train/mae`, `val/mae` ... for the experiment tracker."""
+    flat = {
+        f"{split}/{name}": value
+        for split, metrics in (("train", record.train), ("val", record.val))
+        for name, value in metrics.items()
+        if value is not None
+    }
+    extra = {"running_loss": record.running_loss, "learning_rate": record.learning_rate}
+    speed = {"tokens_per_second": record.tokens / max(record.seconds, 1e-9)}
+    return flat | extra | speed | {"padding_waste": record.padding_waste}
+
+
+def write_history(output_dir: Path, history: Sequence[EpochRecord]) -> None:
+    """Write training_history.json (the seed's format, one entry an epoch)."""
+    write_json(output_dir / HISTORY, [record.as_json() for record in history])
+
+
+def write_metadata(output_dir: Path, values: dict[str, Any]) -> None:
+    """Write training_metadata.json."""
+    write_json(output_dir / METADATA, values)
+
+
+def _hashes(facts: RunFacts, model_sha256: str) -> dict[str, str]:
+    return {
+        **facts.dataset_hashes,
+        "text_view_sha256": facts.filter.text_view_sha256,
+        "filter_digest": facts.filter.digest,
+        "dimensions_sha256": facts.filter.dimensions_sha256,
+        "model_sha256": model_sha256,
+        "base_config_sha256": facts.base_config_sha256,
+    }
+
+
+def _versions() -> dict[str, str]:
+    names = ("torch", "transformers", "accelerate", "tokenizers", "numpy")
+    return {
+        "distillery": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+    }
+
+
+def _number(metrics: Metrics, key: str) -> float:
+    value = metrics[key]
+    if value is None:
+        raise ValueError(f"{key} is not a number")
+    return value
