@@ -1,6 +1,13 @@
 """The student: a small local model that learns to score as the oracle does.
 
-model_factory builds it, data feeds it, training fits it, checkpoint saves it, predict uses it;
-metrics and baselines say how good it is. Importing this package loads neither torch nor
-transformers; the modules that compute do.
+settings.py      what training is asked to do     model_factory.py  base, head, tokenizer, pad token
+dataset_check.py refusals before it starts        training.py       the loop, top to bottom
+data.py          articles to token ids            batches.py        what is computed together
+device.py        device, precision, threads       record.py         history and metadata
+checkpoint.py    model folders, whole or not      model_card.py     what a model was made from
+predict.py       a saved student to scores        metrics.py        how far it is off
+baselines.py     what it must beat                embeddings.py     frozen embeddings of a base
+testing.py       tiny real students for tests
+
+Importing this package loads neither torch nor transformers; the modules that compute do.
 """

@@ -1,0 +1,134 @@
+"""Articles to results: pre-filter, then student, then score rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from distillery_core.errors import UserError
+from distillery_core.filters.filter import Filter
+from distillery_core.filters.score_rules import overall, tier
+from distillery_core.filters.text_view import pattern_text
+from distillery_core.student.metrics import Array
+from distillery_core.student.model_card import check_card
+from distillery_core.student.predict import Predictions, load_model, predict
+from distillery_core.student.settings import Device
+from distillery_core.types import Article
+
+Status = Literal["scored", "blocked", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one article.
+
+    Attributes:
+        status: scored, blocked (by the pre-filter) or error.
+        reason: why it was blocked, or what went wrong.
+        scores: dimension -> 0-10; empty unless scored.
+        overall: 0-10 after score rules; `raw_overall` before them.
+        rules: the score rules that changed the overall score.
+        clipped: dimensions where the model's own value lay outside 0-10.
+    """
+
+    id: str
+    status: Status
+    reason: str | None = None
+    scores: dict[str, float] | None = None
+    overall: float | None = None
+    raw_overall: float | None = None
+    tier: str | None = None
+    rules: tuple[str, ...] = ()
+    clipped: tuple[str, ...] = ()
+
+    def row(self) -> dict[str, Any]:
+        """The result as a JSON object, keys that do not apply left out."""
+        row: dict[str, Any] = {"id": self.id, "status": self.status}
+        if self.status != "scored":
+            return row | {"reason": self.reason}
+        row |= {"scores": self.scores, "overall": self.overall, "tier": self.tier}
+        if self.rules:
+            row |= {"raw_overall": self.raw_overall, "rules": list(self.rules)}
+        if self.clipped:
+            row["clipped"] = list(self.clipped)
+        return row
+
+
+class Scorer:
+    """A filter with its student, loaded once.
+
+    Args:
+        model_dir: a model folder that was trained for this filter.
+        threads: CPU threads; None is one for up to two cores.
+
+    Raises:
+        UserError: no usable model there, or one for another filter, other dimensions or another
+            text view.
+    """
+
+    def __init__(
+        self,
+        filter: Filter,
+        model_dir: Path,
+        *,
+        device: Device = "auto",
+        threads: int | None = None,
+    ) -> None:
+        self.filter = filter
+        self.student = load_model(model_dir, device)
+        self.threads = threads
+        check_card(self.student.card, filter, model_dir)
+
+    def score(self, articles: Sequence[Article]) -> list[Result]:
+        """Score articles; one result each, in order. Those of like length are computed together.
+
+        A blocked article never reaches the student. An article without a finite prediction
+        becomes an error, and the others are not touched by it.
+        """
+        reasons = [self.filter.prefilter.check(article) for article in articles]
+        passed = [a for a, reason in zip(articles, reasons, strict=True) if reason is None]
+        predictions = predict(self.student, passed, threads=self.threads)
+        scored = iter(self._results(passed, predictions))
+        return [
+            next(scored) if reason is None else Result(article.id, "blocked", reason)
+            for article, reason in zip(articles, reasons, strict=True)
+        ]
+
+    def _results(self, articles: Sequence[Article], predictions: Predictions) -> list[Result]:
+        rows = zip(articles, predictions.values, predictions.clipped, strict=True)
+        return [self._result(article, values, clipped) for article, values, clipped in rows]
+
+    def _result(self, article: Article, values: Array, clipped: Array) -> Result:
+        if not np.isfinite(values).all():
+            return Result(article.id, "error", "the model's prediction is not a number")
+        scores = {
+            name: round(float(value), 4)
+            for name, value in zip(self.filter.dimensions, values, strict=True)
+        }
+        judged = overall(self.filter, scores, pattern_text(article.title, article.content))
+        return Result(
+            id=article.id,
+            status="scored",
+            scores=scores,
+            overall=round(judged.value, 4),
+            raw_overall=round(judged.raw, 4),
+            tier=tier(self.filter, judged.value),
+            rules=judged.applied,
+            clipped=tuple(d for d, out in zip(self.filter.dimensions, clipped, strict=True) if out),
+        )
+
+
+def model_folder(folder: Path) -> Path:
+    """The model folder itself, given it or the filter folder above it.
+
+    Raises:
+        UserError: there is no trained model.
+    """
+    for candidate in (folder, folder / "model"):
+        if (candidate / "config.json").is_file():
+            return candidate
+    raise UserError("no trained model there", where=folder, hint="distillery train")

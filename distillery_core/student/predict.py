@@ -1,0 +1,148 @@
+"""Scores from a saved student: the same for one article and for any batch it stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from distillery_core.dataset.rows import Example
+from distillery_core.errors import UserError
+from distillery_core.filters.config import TextConfig
+from distillery_core.student.batches import micro_batches, pad
+from distillery_core.student.checkpoint import WEIGHTS, recover
+from distillery_core.student.data import Encoded, TextEncoder
+from distillery_core.student.device import cpu_threads, pick_device, pick_threads
+from distillery_core.student.metrics import Array
+from distillery_core.student.model_card import ModelCard, read_card
+from distillery_core.student.model_factory import quiet_transformers, set_padding
+from distillery_core.student.settings import Device
+from distillery_core.types import SCORE_MAX, SCORE_MIN, Article
+
+CPU_TOKENS = 1024
+GPU_TOKENS = 32_768
+"""Padded tokens computed at a time: on a CPU, what stays in the cache; on a GPU, what fills it."""
+
+_TOKENIZER = "tokenizer_config.json"
+
+
+@dataclass(frozen=True)
+class Student:
+    """A model that is ready to predict, with the encoder that reads as it was trained to."""
+
+    model: Any
+    encoder: TextEncoder
+    card: ModelCard
+    device: torch.device
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Names of the columns of every prediction."""
+        return self.card.dimensions
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predicted scores.
+
+    Attributes:
+        values: float32 [articles, dimensions] within [0, 10]; NaN where the model gave no number.
+        clipped: bool, same shape: the model's own value lay outside [0, 10].
+    """
+
+    values: Array
+    clipped: Array
+
+    @classmethod
+    def of(cls, raw: Array) -> Predictions:
+        """Clip what a model gave."""
+        return cls(np.clip(raw, SCORE_MIN, SCORE_MAX), (raw < SCORE_MIN) | (raw > SCORE_MAX))
+
+
+def load_model(folder: Path, device: Device = "auto") -> Student:
+    """Load a model folder written by training.
+
+    Raises:
+        UserError: no such folder, no weights, no `distillery.json`, or files that do not fit.
+    """
+    recover(folder)
+    card = read_card(folder)
+    if not (folder / WEIGHTS).is_file() and not (folder / f"{WEIGHTS}.index.json").is_file():
+        raise UserError("the model folder has no weights", where=folder, hint="distillery train")
+    if not (folder / _TOKENIZER).is_file():
+        # transformers would make up an empty one, to which every article reads the same.
+        what = f"the model folder has no {_TOKENIZER}"
+        raise UserError(what, where=folder, hint="copy the whole folder, or train again")
+    with quiet_transformers():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            model = AutoModelForSequenceClassification.from_pretrained(
+                folder, trust_remote_code=False, use_safetensors=True
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            raise UserError(f"the model cannot be loaded: {error}", where=folder) from error
+    _check_outputs(model, card, folder)
+    set_padding(model, tokenizer)
+    target = pick_device(device)
+    text = TextConfig(max_chars=card.max_chars, head_share=card.head_share)
+    encoder = TextEncoder(tokenizer, text, card.max_length)
+    return Student(model.to(target).eval(), encoder, card, target)
+
+
+def _check_outputs(model: Any, card: ModelCard, folder: Path) -> None:
+    names = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
+    if names != card.dimensions:
+        what = f"config.json has the outputs {names}, distillery.json {card.dimensions}"
+        raise UserError(what, where=folder)
+
+
+def predict(
+    student: Student,
+    articles: Iterable[Article | Example],
+    *,
+    max_tokens: int | None = None,
+    threads: int | None = None,
+) -> Predictions:
+    """Score articles; results in input order.
+
+    Args:
+        max_tokens: padded tokens computed at a time; 0 is one article at a time, None fits the
+            device. It changes the speed, not the scores.
+        threads: CPU threads; None is one for up to two cores.
+    """
+    encoded = student.encoder.encode((a.id, a.title, a.content) for a in articles)
+    with cpu_threads(pick_threads(threads)):
+        return Predictions.of(
+            forward(student.model, encoded, student.encoder.pad_token_id, max_tokens)
+        )
+
+
+def forward(
+    model: Any, articles: Sequence[Encoded], pad_token_id: int, max_tokens: int | None = None
+) -> Array:
+    """The model's own outputs in evaluation mode, float32 [articles, outputs], unclipped.
+
+    Articles are computed from the longest to the shortest and put back in order.
+    """
+    device = next(model.parameters()).device
+    if max_tokens is None:
+        max_tokens = CPU_TOKENS if device.type == "cpu" else GPU_TOKENS
+    lengths = [len(article) for article in articles]
+    outputs = np.empty((len(articles), model.config.num_labels), dtype=np.float32)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for piece in micro_batches(range(len(articles)), lengths, max_tokens):
+                batch = pad([articles[p] for p in piece], pad_token_id, device)
+                logits = model(input_ids=batch.input_ids, attention_mask=batch.mask).logits
+                outputs[piece] = logits.float().cpu().numpy()
+    finally:
+        model.train(was_training)
+    return outputs

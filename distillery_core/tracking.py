@@ -1,0 +1,207 @@
+"""Experiment tracking: parameters, metrics per epoch and reports of a run, in MLflow or nowhere.
+
+Runs go to a local SQLite store (`.distillery/mlflow.db`) unless an address is given or
+MLFLOW_TRACKING_URI is set. Where a run is already active (a ZenML step with an MLflow experiment
+tracker), it is used and left open. MLflow is imported only when a run is tracked.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from distillery_core.errors import UserError
+
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+LOCAL_STORE = Path(".distillery") / "mlflow.db"
+LOCAL_ARTIFACTS = Path(".distillery") / "mlflow-artifacts"
+_MOST_CHARS = 6000
+
+log = logging.getLogger(__name__)
+
+
+class Tracker(Protocol):
+    """What a stage tells about its run. Values that are None are left out."""
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """What was asked for, once per name."""
+
+    def metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
+        """Numbers at a step (epoch)."""
+
+    def text(self, text: str, name: str) -> None:
+        """A text as an artefact called `name`."""
+
+    def file(self, path: Path) -> None:
+        """A file as an artefact under its own name."""
+
+
+class NoTracker:
+    """Tracks nothing."""
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Drop them."""
+
+    def metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
+        """Drop them."""
+
+    def text(self, text: str, name: str) -> None:
+        """Drop it."""
+
+    def file(self, path: Path) -> None:
+        """Drop it."""
+
+
+NO_TRACKER: Tracker = NoTracker()
+
+
+class MlflowTracker:
+    """Writes to one MLflow run. A server that fails mid-run is warned about and never stops it.
+
+    Args:
+        client: an mlflow.MlflowClient.
+        run_id: an open run.
+    """
+
+    def __init__(self, client: Any, run_id: str) -> None:
+        self.client = client
+        self.run_id = run_id
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Log parameters; one that is longer than MLflow takes is cut."""
+        from mlflow.entities import Param
+
+        kept = [Param(k, str(v)[:_MOST_CHARS]) for k, v in values.items() if v is not None]
+        self._safely(lambda: self.client.log_batch(self.run_id, params=kept))
+
+    def metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
+        """Log metrics."""
+        import time
+
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        kept = [Metric(k, float(v), now, step) for k, v in values.items() if v is not None]
+        self._safely(lambda: self.client.log_batch(self.run_id, metrics=kept))
+
+    def text(self, text: str, name: str) -> None:
+        """Log a text artefact."""
+        self._safely(lambda: self.client.log_text(self.run_id, text, name))
+
+    def file(self, path: Path) -> None:
+        """Log a file artefact."""
+        self._safely(lambda: self.client.log_artifact(self.run_id, str(path)))
+
+    def _safely(self, call: Callable[[], Any]) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            call()
+        except (MlflowException, OSError) as error:
+            log.warning("MLflow did not take a record: %s", error)
+
+
+@contextmanager
+def track(
+    run_name: str,
+    project: Path,
+    *,
+    experiment: str = "distillery",
+    uri: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    enabled: bool = True,
+) -> Iterator[Tracker]:
+    """Open a tracked run around a stage; it ends FINISHED, or FAILED if the block raises.
+
+    Args:
+        project: root of the project, for the local store.
+        uri: a tracking server or store; None takes MLFLOW_TRACKING_URI, then the local store.
+        enabled: False tracks nothing and does not import MLflow.
+
+    Raises:
+        UserError: the server or store cannot be reached at the start.
+    """
+    if not enabled:
+        yield NO_TRACKER
+        return
+    active = _active_run()
+    if active is not None:
+        yield active
+        return
+    client, run_id = _open_run(run_name, project, experiment, uri, tags or {})
+    try:
+        yield MlflowTracker(client, run_id)
+    except BaseException:
+        client.set_terminated(run_id, status="FAILED")
+        raise
+    client.set_terminated(run_id, status="FINISHED")
+
+
+def store_uri(project: Path, uri: str | None = None) -> str:
+    """Where runs go: the address given, MLFLOW_TRACKING_URI, or the project's SQLite store."""
+    local = (project / LOCAL_STORE).resolve()
+    return uri or os.environ.get(URI_VARIABLE) or f"sqlite:///{local.as_posix()}"
+
+
+def _active_run() -> MlflowTracker | None:
+    """The run that somebody in this process has opened, if any."""
+    if "mlflow" not in sys.modules:
+        return None
+    import mlflow
+
+    run = mlflow.active_run()
+    return MlflowTracker(mlflow.MlflowClient(), run.info.run_id) if run else None
+
+
+def _open_run(
+    run_name: str, project: Path, experiment: str, uri: str | None, tags: Mapping[str, str]
+) -> tuple[Any, str]:
+    address = store_uri(project, uri)
+    is_local = address == store_uri(project, None) and URI_VARIABLE not in os.environ
+    # MLflow reports usage to its makers unless told otherwise; a run here tells nobody.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if is_local:
+            (project / LOCAL_STORE).parent.mkdir(parents=True, exist_ok=True)
+        with _quiet_migrations():
+            client = MlflowClient(tracking_uri=address)
+            experiment_id = _experiment_id(client, experiment, project if is_local else None)
+            run = client.create_run(experiment_id, run_name=run_name, tags=dict(tags))
+    except (MlflowException, OSError) as error:
+        raise UserError(
+            f"MLflow cannot be reached: {str(error).splitlines()[0]}",
+            where=address,
+            hint=f"start the server, or unset {URI_VARIABLE} to keep runs in {LOCAL_STORE}",
+        ) from error
+    return client, run.info.run_id
+
+
+def _experiment_id(client: Any, name: str, project: Path | None) -> str:
+    """The experiment's id, made if need be; a local one keeps its artefacts in the project."""
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    location = (project / LOCAL_ARTIFACTS).resolve().as_uri() if project else None
+    return str(client.create_experiment(name, artifact_location=location))
+
+
+@contextmanager
+def _quiet_migrations() -> Iterator[None]:
+    """The first use of a SQLite store prints a page of schema migrations; nobody asked."""
+    loggers = [logging.getLogger(name) for name in ("alembic", "mlflow.store.db.utils")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,29 @@
+"""Settings: defaults from the filter, the command line wins, all mistakes at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from distillery_core.errors import UserError, UserErrors
+from distillery_core.filters.config import Training
+from distillery_core.student.settings import TrainSettings
+
+
+def test_filter_defaults_and_overrides() -> None:
+    config = Training(model_name="a/b", epochs=7, head_learning_rate=1e-3)
+    chosen = TrainSettings.from_config(config, epochs=2, batch_size=None)
+    assert (chosen.model_name, chosen.epochs, chosen.batch_size) == ("a/b", 2, 8)
+    assert chosen.head_learning_rate == 1e-3
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    with pytest.raises(UserErrors) as caught:
+        TrainSettings(epochs=0, learning_rate=0.0, dropout=1.0, schedule="steps")  # type: ignore[arg-type]
+    assert len(caught.value.errors) == 4
+    assert "'steps', not one of linear, cosine" in str(caught.value)
+
+
+@pytest.mark.parametrize("bad", [{"weight_decay": -1.0}, {"learning_rate": float("nan")}])
+def test_a_single_mistake(bad: dict[str, float]) -> None:
+    with pytest.raises(UserError, match=next(iter(bad))):
+        TrainSettings(**bad)  # type: ignore[arg-type]
