@@ -64,20 +64,41 @@ class MlflowTracker:
     """Writes to one MLflow run. A server that fails mid-run is warned about and never stops it.
 
     Args:
-        client: an mlflow.MlflowClient.
-        run_id: an open run.
+        open_run: gives an mlflow.MlflowClient and the id of an open run; called with the first
+            record.
     """
 
-    def __init__(self, client: Any, run_id: str) -> None:
-        self.client = client
-        self.run_id = run_id
+    def __init__(self, open_run: Callable[[], tuple[Any, str]]) -> None:
+        self._open_run = open_run
+        self._opened: tuple[Any, str] | None = None
+
+    @property
+    def client(self) -> Any:
+        """The client, the run opened if it was not yet."""
+        return self._run()[0]
+
+    @property
+    def run_id(self) -> str:
+        """The run, opened if it was not yet."""
+        return self._run()[1]
+
+    def end(self, status: str) -> None:
+        """Close the run, if one was opened."""
+        if self._opened is not None:
+            self.client.set_terminated(self.run_id, status=status)
+
+    def _run(self) -> tuple[Any, str]:
+        if self._opened is None:
+            self._opened = self._open_run()
+        return self._opened
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log parameters; one that is longer than MLflow takes is cut."""
         from mlflow.entities import Param
 
         kept = [Param(k, str(v)[:_MOST_CHARS]) for k, v in values.items() if v is not None]
-        self._safely(lambda: self.client.log_batch(self.run_id, params=kept))
+        client, run_id = self._run()
+        self._safely(lambda: client.log_batch(run_id, params=kept))
 
     def metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
         """Log metrics."""
@@ -87,15 +108,18 @@ class MlflowTracker:
 
         now = int(time.time() * 1000)
         kept = [Metric(k, float(v), now, step) for k, v in values.items() if v is not None]
-        self._safely(lambda: self.client.log_batch(self.run_id, metrics=kept))
+        client, run_id = self._run()
+        self._safely(lambda: client.log_batch(run_id, metrics=kept))
 
     def text(self, text: str, name: str) -> None:
         """Log a text artefact."""
-        self._safely(lambda: self.client.log_text(self.run_id, text, name))
+        client, run_id = self._run()
+        self._safely(lambda: client.log_text(run_id, text, name))
 
     def file(self, path: Path) -> None:
         """Log a file artefact."""
-        self._safely(lambda: self.client.log_artifact(self.run_id, str(path)))
+        client, run_id = self._run()
+        self._safely(lambda: client.log_artifact(run_id, str(path)))
 
     def _safely(self, call: Callable[[], Any]) -> None:
         from mlflow.exceptions import MlflowException
@@ -123,8 +147,11 @@ def track(
         uri: a tracking server or store; None takes MLFLOW_TRACKING_URI, then the local store.
         enabled: False tracks nothing and does not import MLflow.
 
+    Nothing is opened before the first record, so that a stage that refuses its input leaves no
+    store behind.
+
     Raises:
-        UserError: the server or store cannot be reached at the start.
+        UserError: at the first record, if the server or store cannot be reached.
     """
     if not enabled:
         yield NO_TRACKER
@@ -133,13 +160,13 @@ def track(
     if active is not None:
         yield active
         return
-    client, run_id = _open_run(run_name, project, experiment, uri, tags or {})
+    tracker = MlflowTracker(lambda: _open_run(run_name, project, experiment, uri, tags or {}))
     try:
-        yield MlflowTracker(client, run_id)
+        yield tracker
     except BaseException:
-        client.set_terminated(run_id, status="FAILED")
+        tracker.end("FAILED")
         raise
-    client.set_terminated(run_id, status="FINISHED")
+    tracker.end("FINISHED")
 
 
 def store_uri(project: Path, uri: str | None = None) -> str:
@@ -155,7 +182,7 @@ def _active_run() -> MlflowTracker | None:
     import mlflow
 
     run = mlflow.active_run()
-    return MlflowTracker(mlflow.MlflowClient(), run.info.run_id) if run else None
+    return MlflowTracker(lambda: (mlflow.MlflowClient(), run.info.run_id)) if run else None
 
 
 def _open_run(

@@ -53,6 +53,7 @@ def test_a_run_is_kept_in_the_project(project: Path, tmp_path: Path) -> None:
 
 def test_a_block_that_raises_ends_a_failed_run(project: Path) -> None:
     with pytest.raises(ZeroDivisionError), track("breaks", project) as tracker:
+        tracker.params({"epochs": 3})
         raise ZeroDivisionError
     assert isinstance(tracker, MlflowTracker)
     assert client(project).get_run(tracker.run_id).info.status == "FAILED"
@@ -83,9 +84,15 @@ def test_where_runs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
     with (
         pytest.raises(UserError, match="MLflow cannot be reached"),
-        track("x", tmp_path, uri="nonsense://server"),
+        track("x", tmp_path, uri="nonsense://server") as tracker,
     ):
-        pass
+        tracker.params({"epochs": 3})
+
+
+def test_a_stage_that_records_nothing_leaves_no_store(tmp_path: Path) -> None:
+    with pytest.raises(UserError), track("refused", tmp_path):
+        raise UserError("the dataset cannot be used")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_server_that_fails_on_the_way_is_a_warning(
@@ -93,7 +100,7 @@ def test_a_server_that_fails_on_the_way_is_a_warning(
 ) -> None:
     with track("warns", project) as tracker:
         assert isinstance(tracker, MlflowTracker)
-        gone = MlflowTracker(tracker.client, "0" * 32)
+        gone = MlflowTracker(lambda: (tracker.client, "0" * 32))
         with caplog.at_level(logging.WARNING):
             gone.metrics({"val/mae": 1.0}, 1)
     assert "MLflow did not take a record" in caplog.text

@@ -287,7 +287,6 @@ class Training(Strict):
     warmup_steps: int = Field(default=500, ge=0)
     weight_decay: float = Field(default=0.01, ge=0)
     head_learning_rate: float | None = Field(default=None, gt=0)
-    train_eval_articles: int = Field(default=500, ge=1)
     seed: int = 42
 
 
