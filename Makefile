@@ -28,8 +28,10 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
+# The demo first, since it takes the longest; each file stays on one worker, whose fixtures it shares.
 unit: $(INSTALLED)
-	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered \
+	  tests/e2e/test_demo.py tests plugins
 
 # Generated references (docs/cli.md, docs/verdicts.md ...); tests fail when they are out of date.
 docs: $(INSTALLED)

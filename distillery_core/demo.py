@@ -123,7 +123,9 @@ class _Demo:
             self.screen.say(f"{found.summary.labelled} answers; {found.summary.money_line()}")
             self._verdict(kind, found.decision, found.report)
         spec = choose_oracle(self.project, self.filter)
-        state = gates.calibration_gate(self.project, self.filter, oracle_identity(spec))
+        state = gates.calibration_gate(
+            self.project, self.filter, oracle_identity(self.filter, spec)
+        )
         return self._gate("batch labelling", state, ("calibration", "validation"))
 
     def _labelled(self, corpus: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -56,8 +57,15 @@ def sha256_tree(folder: Path, names: Iterable[str] | None = None) -> str:
 def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path` that replaces it when the block ends well.
 
-    On an exception (a full disk, Ctrl-C) the old file stays as it was.
+    On an exception (a full disk, Ctrl-C) the old file stays as it was. A link is followed: what it
+    points to is replaced, and the link stays.
+
+    Raises:
+        OSError: `path` is a folder or a device, or cannot be written; its `filename` is set.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise PermissionError(errno.EPERM, "is no ordinary file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     temporary = Path(name)
@@ -69,8 +77,10 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
             os.fsync(handle.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk names no file
         raise
 
 

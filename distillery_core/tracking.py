@@ -37,8 +37,8 @@ class Tracker(Protocol):
     def text(self, text: str, name: str) -> None:
         """A text as an artefact called `name`."""
 
-    def file(self, path: Path) -> None:
-        """A file as an artefact under its own name."""
+    def file(self, path: Path, folder: str = "") -> None:
+        """A file as an artefact under its own name, in a folder of the run's artefacts."""
 
 
 class NoTracker:
@@ -53,7 +53,7 @@ class NoTracker:
     def text(self, text: str, name: str) -> None:
         """Drop it."""
 
-    def file(self, path: Path) -> None:
+    def file(self, path: Path, folder: str = "") -> None:
         """Drop it."""
 
 
@@ -116,10 +116,10 @@ class MlflowTracker:
         client, run_id = self._run()
         self._safely(lambda: client.log_text(run_id, text, name))
 
-    def file(self, path: Path) -> None:
+    def file(self, path: Path, folder: str = "") -> None:
         """Log a file artefact."""
         client, run_id = self._run()
-        self._safely(lambda: client.log_artifact(run_id, str(path)))
+        self._safely(lambda: client.log_artifact(run_id, str(path), folder or None))
 
     def _safely(self, call: Callable[[], Any]) -> None:
         from mlflow.exceptions import MlflowException

@@ -46,6 +46,8 @@ def _read(path: Path) -> str:
         raise UserError("is a folder, a YAML file is needed", where=path) from None
     except UnicodeDecodeError as error:
         raise UserError(f"not UTF-8 ({error.reason} at byte {error.start})", where=path) from None
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=path) from None
 
 
 def _parse(text: str, path: Path) -> tuple[yaml.Node | None, Any]:
@@ -65,6 +67,8 @@ def _parse(text: str, path: Path) -> tuple[yaml.Node | None, Any]:
         raise UserError(f"not valid YAML: {error}", where=path) from None
     except RecursionError:
         raise UserError("not valid YAML: nested too deeply", where=path) from None
+    except ValueError as error:  # what looks like a date or number and is none: 2026-13-45
+        raise UserError(f"not valid YAML: {error}", where=path) from None
 
 
 def _refuse_duplicates(node: yaml.Node, path: Path) -> None:
@@ -82,8 +86,11 @@ def _duplicates(node: yaml.Node, path: Path, visited: set[int]) -> Iterable[User
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, child in node.value:
+            where = f"{path}:{key.start_mark.line + 1}"
+            if not isinstance(key, yaml.ScalarNode):  # {{ title }} without quotes is one
+                yield UserError("a key must be a text; put quotes round {{ ... }}", where=where)
+                continue
             if key.value in seen:
-                where = f"{path}:{key.start_mark.line + 1}"
                 yield UserError(f"key {key.value!r} is given twice", where=where)
             seen.add(key.value)
             yield from _duplicates(child, path, visited)

@@ -30,6 +30,7 @@ from distillery_core.dataset.manifest import (
     dataset_sha256,
     load_manifest,
 )
+from distillery_core.dataset.quality import filter_kind
 from distillery_core.dataset.rows import Example, read_examples
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.files import sha256_file
@@ -117,6 +118,7 @@ def gather(
     leak = leaks_in(data_dir)
     now = _hashes_now(filter, manifest, data_dir, model_sha256(model_dir))
     quality = manifest.quality
+    kind = filter_kind(filter, _all_overalls(filter, splits))
     evidence = EvaluationEvidence(
         dimensions=filter.dimensions,
         val=val,
@@ -137,8 +139,8 @@ def gather(
             for line in quality.lines
             if line.level in ("REVIEW", "FAIL")
         ),
-        kind=quality.kind,
-        kind_reason=quality.kind_reason,
+        kind=kind.kind,
+        kind_reason=kind.reason,
         noise_floor=manifest.noise_floor,
         articles=_articles(splits.test, test, overall, labelled),
         further=_further(splits),
@@ -199,6 +201,13 @@ def _json(path: Path) -> Any:
         raise UserError(f"not JSON: {error}", where=path) from None
 
 
+def _all_overalls(filter: Filter, splits: Splits) -> Array:
+    """Labelled overall scores of the whole dataset by today's rules, [articles]."""
+    every = [*splits.train, *splits.val, *splits.test]
+    texts = [pattern_text(one.title, one.content) for one in every]
+    return overall_scores(filter, _labels(every), texts)
+
+
 def _labels(examples: Sequence[Example]) -> Array:
     return np.array([one.labels for one in examples], dtype=np.float32)
 
@@ -232,8 +241,8 @@ def _speed(
         times.append(time.perf_counter() - started)
     return Speed(
         device=describe(student.device),
-        latency_s=median(times),
-        articles_per_s=len(examples) / max(seconds, 1e-9),
+        latency_s=round(median(times), 6),
+        articles_per_s=round(len(examples) / max(seconds, 1e-9), 6),
         threads=pick_threads(threads),
     )
 

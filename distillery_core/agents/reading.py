@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from distillery_core.agents.definition import PROMPT, Agent
 from distillery_core.agents.reader import Inquiry, Question, Reader, Unanswered
 from distillery_core.errors import UserError
+from distillery_core.reports.templates import sandbox
 from distillery_core.types import Level
 from distillery_core.verdicts.decision import Lowered
 
@@ -186,13 +187,9 @@ def prompt_block(path: Path, block: PromptBlock, context: Mapping[str, Any]) -> 
         UserError: the template is missing, broken, has no such block, or an unknown variable.
     """
     import jinja2
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    environment = ImmutableSandboxedEnvironment(
-        undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
-    )
     try:
-        template = environment.from_string(path.read_text(encoding="utf-8-sig"))
+        template = sandbox(autoescape=False).from_string(path.read_text(encoding="utf-8-sig"))
         parts = template.blocks[block](template.new_context(dict(context)))
         return "".join(parts).strip()
     except OSError as error:

@@ -142,7 +142,7 @@ def read_rounds(folder: Path) -> list[Round]:
     path = folder / ROUNDS_FILE
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8").split("\n")
     return [_parsed(line, path, number) for number, line in enumerate(lines, 1) if line.strip()]
 
 
@@ -231,18 +231,3 @@ def tuned_prompts(rounds: Sequence[Round], sample_sha256: str) -> int:
             if one.kind == "calibration" and one.sample_sha256 == sample_sha256
         }
     )
-
-
-def spent_validation(folder: Path, sample_sha256: str, prompt_sha256: str) -> str | None:
-    """Why a validation sample no longer counts as fresh for a prompt; None while it does.
-
-    For the gate: the sample was in a calibration round, or its validation was followed by a change
-    of the prompt.
-    """
-    for one in as_they_count(read_rounds(folder), prompt_sha256):
-        if one.sample_sha256 == sample_sha256 and one.kind == "calibration":
-            return (
-                f"the sample of seed {one.seed} counts as calibration: it was tuned on, or the"
-                " prompt changed after its validation"
-            )
-    return None

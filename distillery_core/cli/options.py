@@ -94,7 +94,7 @@ WarmupOption = Annotated[
 ]
 SeedOption = Annotated[int | None, typer.Option(help="Of first weights, order and dropout.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads to compute with.")]
-MLFLOW = typer.Option("--mlflow/--no-mlflow", help="Record the training in MLflow.")
+MLFLOW = typer.Option("--mlflow/--no-mlflow", help="Record parameters, metrics, reports in MLflow.")
 MlflowOption = Annotated[bool, MLFLOW]
 
 

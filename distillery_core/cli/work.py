@@ -143,8 +143,11 @@ def lines_in(path: Path) -> int | None:
     """Lines of a file, for a bar; None where it is packed, missing or no file."""
     if path.suffix == ".gz" or not path.is_file():
         return None
+    count, last = 0, b""
     with path.open("rb") as handle:
-        return sum(chunk.count(b"\n") for chunk in iter(lambda: handle.read(1 << 20), b""))
+        for chunk in iter(lambda: handle.read(1 << 20), b""):
+            count, last = count + chunk.count(b"\n"), chunk[-1:]
+    return count + (last not in (b"", b"\n"))
 
 
 def _bars() -> Bars:

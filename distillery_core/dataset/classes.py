@@ -78,19 +78,6 @@ def load_classes(path: Path, filter_name: str) -> dict[str, Classified]:
     return classes
 
 
-def reviewed_classes(filter: Filter, project: Path) -> dict[str, Classified] | None:
-    """The classes file that the filter's config names, beside the filter or in the project.
-
-    Raises:
-        UserError: it is named and missing, or cannot be used.
-    """
-    name = filter.config.sampling.classes_file
-    if name is None:
-        return None
-    beside = filter.folder / name
-    return load_classes(beside if beside.is_file() else project / name, filter.name)
-
-
 def has_rules(filter: Filter) -> bool:
     """Whether the filter's rules can find an on-topic article at all."""
     rule = filter.config.sampling.on_topic

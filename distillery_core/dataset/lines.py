@@ -54,6 +54,17 @@ def check_input(path: Path) -> None:
         _check_gzip(path)
 
 
+def refuse_overwriting(source: Path, output: Path) -> None:
+    """See that a run does not write its result over its own input.
+
+    Raises:
+        UserError: both are the same file.
+    """
+    if output.exists() and source.exists() and output.samefile(source):
+        hint = "name another --output"
+        raise UserError("input and output are the same file", where=output, hint=hint)
+
+
 def read_lines(path: Path, max_bytes: int = MAX_LINE_BYTES) -> Iterator[Line]:
     """All lines that are not blank, without BOM, CR and LF; gzip is known by its first bytes.
 

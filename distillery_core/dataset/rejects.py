@@ -105,7 +105,7 @@ class Rejects:
         if self.rate > self.max_bad:
             raise CheckFailed(
                 f"{self.rejected} of {self.read} rows were rejected "
-                f"({self.rate:.1%}, at most {self.max_bad:.1%} may be)",
+                f"({self.rate:.1%}, at most {self.max_bad:.1%} may be); the others are written",
                 reasons=[f"{count} x {kind}" for kind, count in self.counts.most_common()],
                 hint=f"look into {self.path}, mend the input, or raise --max-bad",
             )

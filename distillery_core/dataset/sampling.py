@@ -125,9 +125,12 @@ def refuse_short(sample: Sample) -> None:
         raise CheckFailed(
             "the corpus has too few articles for this sample",
             reasons=[
-                f"{name}: asked {sample.asked[name]}, drawn {sample.drawn[name]} "
-                f"of {sample.available[name]} found"
-                for name in sample.shortfall
+                *(
+                    f"{name}: asked {sample.asked[name]}, drawn {sample.drawn[name]} "
+                    f"of {sample.available[name]} found"
+                    for name in sample.shortfall
+                ),
+                *(f"passed over: {n} {reason}" for reason, n in sample.passed_over.items()),
             ],
             hint="add articles, widen the filter's sampling rules, or ask for fewer",
         )

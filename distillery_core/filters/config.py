@@ -279,6 +279,7 @@ class Calibration(Strict):
 class Training(Strict):
     """Defaults of `distillery train` for this filter; the command line wins."""
 
+    backend: str = "transformers"
     model_name: str = "Qwen/Qwen2.5-7B"
     max_length: int = Field(default=512, ge=16)
     epochs: int = Field(default=3, ge=1)

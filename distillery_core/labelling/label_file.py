@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
+from distillery_core.dataset.lines import refuse_overwriting
 from distillery_core.dataset.rejects import MAX_BAD, Rejects
 from distillery_core.dataset.rows import NumberedArticle, numbered_articles
 from distillery_core.filters.filter import Filter
@@ -62,6 +63,7 @@ def label_file(
     """
     price_of(spec)
     check_writable(output)
+    refuse_overwriting(source, output)
     settings = settings or LabelSettings()
     with Ledger.open(ledger_path(project)) as ledger, Rejects(output, max_bad) as rejects:
         rows = islice(numbered_articles(source, rejects), settings.limit)

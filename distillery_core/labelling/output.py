@@ -41,7 +41,8 @@ def check_writable(output: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UserError(f"cannot be written: {error.strerror}", where=output) from None
+        hint = "make it writable, or name another place with --output"
+        raise UserError(f"cannot be written: {error.strerror}", where=output, hint=hint) from None
 
 
 def remove_leftovers(output: Path) -> None:

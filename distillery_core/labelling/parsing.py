@@ -72,7 +72,17 @@ def find_object(raw: str) -> dict[str, Any]:
         raise AnswerInvalid(f"no JSON object in the answer: {_excerpt(text)}")
     if len(found) > 1:
         raise AnswerInvalid(f"{len(found)} different JSON objects in the answer")
-    return found[0]
+    return _encodable(found[0]) if "\\ud" in text.lower() else found[0]
+
+
+def _encodable(value: dict[str, Any]) -> dict[str, Any]:
+    """Halves of surrogate pairs, which JSON can escape and UTF-8 cannot write, as "?"."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        raise AnswerInvalid("nested too deeply") from None
+    whole: dict[str, Any] = json.loads(text.encode("utf-8", "replace"))
+    return whole
 
 
 def _candidates(text: str) -> Iterator[str]:
@@ -122,7 +132,9 @@ def _loads(text: str) -> Any:
     for attempt in (text, _mended(text)):
         try:
             return json.loads(attempt, object_pairs_hook=_no_duplicates, strict=False)
-        except (json.JSONDecodeError, RecursionError):
+        except _DuplicateKey:
+            raise
+        except (ValueError, RecursionError):  # no JSON, or an integer of thousands of digits
             continue
     return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -21,7 +21,7 @@ async def in_order(
     *,
     window: int,
     stopped: Callable[[], bool],
-) -> AsyncIterator[tuple[Item, Result]]:
+) -> AsyncGenerator[tuple[Item, Result], None]:
     """Yield (item, result) in the order of `items`.
 
     No further item is taken once `stopped()`; what is under way is finished. If the caller goes
@@ -50,6 +50,7 @@ async def _run(work: Callable[[Item], Awaitable[Result]], item: Item) -> Result:
 
 async def _first(pending: deque[tuple[Item, asyncio.Task[Result]]]) -> tuple[Item, Result]:
     item, task = pending[0]
-    result = await task
+    # Shielded: a cancelled caller must not free one slot for another call before all are cancelled.
+    result = await asyncio.shield(task)
     pending.popleft()
     return item, result

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 from distillery_core.filters.filter import Filter
 from distillery_core.labelling.run import question_of
 from distillery_core.oracle.client import Usage
 from distillery_core.oracle.ledger import Ledger
-from distillery_core.oracle.ledger_report import TokenMeans, counts, token_means
+from distillery_core.oracle.ledger_report import TokenMeans, answered_ids, token_means
 from distillery_core.oracle.prices import cost_nano, price_of, to_dollars
 from distillery_core.oracle.spec import OracleSpec, Price
 from distillery_core.types import Article
@@ -58,24 +58,28 @@ def project_cost(
     """Project the cost of labelling.
 
     Where the ledger holds answers of this prompt and model (20 or more), their mean cost is used,
-    +-15 %; else the prompt's length is measured on the sample's first 200 articles and tokens are
-    guessed from characters, with answers between bare scores and the output limit.
+    +-15 %; else the prompt's length is measured on the first 200 articles and tokens are guessed
+    from characters, with answers between bare scores and the output limit.
 
     Args:
-        sample: articles of the job, the first ones are measured.
+        sample: articles of the job; those that this model has answered are not asked again. They
+            are known by their ids, since rendering every prompt would take too long.
         articles: how many there are in all.
 
     Raises:
         UserError: the oracle's price is not known.
     """
     price = price_of(spec)
-    done = {} if ledger is None else counts(ledger, filter.label, filter.prompt_sha256)
-    answered = done.get("done", 0) + done.get("rejected", 0)
-    to_ask = max(articles - answered, 0)
-    means = None if ledger is None else token_means(ledger, filter.prompt_sha256, spec.model)
+    asked_as = (filter.prompt_sha256, spec.model)
+    answered = set() if ledger is None else answered_ids(ledger, *asked_as)
+    stream = iter(sample)
+    first = list(islice(stream, SAMPLE))
+    rest = stream if answered else ()
+    to_ask = max(articles - sum(one.id in answered for one in chain(first, rest)), 0)
+    means = None if ledger is None else token_means(ledger, *asked_as)
     if means is not None and means.n >= _MEASURED_FROM:
         return _measured(means, articles, to_ask, price, spec.paid)
-    return _guessed(filter, sample, articles, to_ask, price, spec.paid)
+    return _guessed(filter, first, articles, to_ask, price, spec.paid)
 
 
 def _measured(
@@ -92,9 +96,9 @@ def _measured(
 
 
 def _guessed(
-    filter: Filter, sample: Iterable[Article], articles: int, to_ask: int, price: Price, paid: bool
+    filter: Filter, first: Sequence[Article], articles: int, to_ask: int, price: Price, paid: bool
 ) -> Projection:
-    questions = [question_of(filter, article) for article in islice(sample, SAMPLE)]
+    questions = [question_of(filter, article) for article in first]
     characters = sum(len(q.system) + len(q.user) for q in questions) / max(len(questions), 1)
     few, many = (characters / chars for chars in _CHARS_PER_TOKEN)
     shortest = _shortest_answer(filter) / _CHARS_PER_TOKEN[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -165,10 +166,12 @@ class LabellingRun:
         concurrency = self._settings.concurrency or self._oracle.spec.concurrency
         window = max(_SMALLEST_WINDOW, _WINDOW_PER_CALL * concurrency)
         results = in_order(articles, self._one, window=window, stopped=self._is_stopped)
-        async for article, outcome in results:
-            self._count(outcome)
-            on_outcome(article, outcome)
-            progress(self._states.total(), total, self._note())
+        # Closed here and not by the collector: no call may outlive the job that records it.
+        async with aclosing(results):
+            async for article, outcome in results:
+                self._count(outcome)
+                on_outcome(article, outcome)
+                progress(self._states.total() - self._states["open"], total, self._note())
         return self._finish()
 
     def _is_stopped(self) -> bool:

@@ -8,5 +8,5 @@ replay_client.py  recorded answers, replayed       writer_lock.py    dies with i
 replay_server.py  the server behind it             prices.py         cost in whole nano-dollars
 recording.py      the recording's files            asking.py         one question to its end
 faults.py         what the server can do wrong     steps.py          what to do after each attempt
-                                                   flow.py           concurrency, waiting, stopping
+ladder.py         answer formats, rung by rung     flow.py           concurrency, waiting, stopping
 """

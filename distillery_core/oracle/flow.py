@@ -122,25 +122,32 @@ class FailureWatch:
         self._outcomes: deque[bool] | None = deque(maxlen=window) if window else None
         self._down_in_a_row = 0
         self._rows_failed = 0
+        self._rows_overloaded = 0
         self._succeeded = False
 
     def good(self) -> None:
         """A usable answer arrived."""
-        self._succeeded = True
-        self._down_in_a_row = 0
+        self._answered()
         self._add(True)
 
     def unusable(self, reason: str) -> Stop | None:
         """An answer arrived that failed its check."""
-        self._succeeded = True
-        self._down_in_a_row = 0
+        self._answered()
         self._add(False)
         return self._rate(f"the last one: {reason}")
 
     def failed(self, kind: str, message: str, *, ends_row: bool) -> Stop | None:
-        """A call failed (overload is not counted, it is answered by asking less often)."""
+        """A call failed.
+
+        Overload is answered by asking less often; only when article after article is given up for
+        it, as when a day's quota is used up, does going on make no sense.
+        """
         if kind == "overload":
-            return None
+            self._rows_overloaded += ends_row
+            if self._rows_overloaded < self._ROWS_WITHOUT_SUCCESS:
+                return None
+            what = f"{self._rows_overloaded} articles in a row met nothing but overload; {message}"
+            return Stop("wait", what, "run the same command again later, with --retry-failed")
         self._add(False)
         self._rows_failed += ends_row
         self._down_in_a_row = self._down_in_a_row + 1 if kind == "down" else 0
@@ -150,6 +157,10 @@ class FailureWatch:
             what = f"{self._rows_failed} articles failed and none was answered; {message}"
             return Stop("failures", what, "look into `distillery ledger show`")
         return self._rate(f"the last one: {message}")
+
+    def _answered(self) -> None:
+        self._succeeded = True
+        self._down_in_a_row = self._rows_overloaded = 0
 
     def _add(self, good: bool) -> None:
         if self._outcomes is not None:

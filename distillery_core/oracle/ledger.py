@@ -114,7 +114,9 @@ class Ledger:
             path.parent.mkdir(parents=True, exist_ok=True)
             ledger = cls(path, _connect(path))
         except (OSError, sqlite3.Error) as error:
-            raise UserError(f"the ledger cannot be opened: {error}", where=path) from None
+            what = f"the ledger cannot be opened: {getattr(error, 'strerror', None) or error}"
+            hint = "make its folder writable; a damaged file is moved away or restored, not mended"
+            raise UserError(what, where=path, hint=hint) from None
         return ledger
 
     def close(self) -> None:

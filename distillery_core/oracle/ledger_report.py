@@ -114,6 +114,16 @@ def articles_asked(ledger: Ledger, filter: str, purpose: str = "sample") -> set[
     return {row[0] for row in rows}
 
 
+def answered_ids(ledger: Ledger, prompt_sha256: str, model: str) -> set[str]:
+    """Ids of the articles that this model has answered under this prompt, usably or not."""
+    rows = ledger.connection.execute(
+        "SELECT DISTINCT article_id FROM items WHERE prompt_sha256 = ? AND model = ?"
+        " AND state IN ('done', 'rejected')",
+        (prompt_sha256, model),
+    )
+    return {row[0] for row in rows}
+
+
 def token_means(ledger: Ledger, prompt_sha256: str, model: str) -> TokenMeans | None:
     """What answers of this prompt and model took so far, or None when there are none."""
     row = ledger.connection.execute(

@@ -107,7 +107,11 @@ class OpenAIOracle:
             raise self._late() from None
         except (openai.OpenAIError, httpx2.HTTPError, ValueError, TypeError) as error:
             raise self._failure(error) from None
-        return self._reply(answer, time.perf_counter() - started)
+        try:
+            return self._reply(answer, time.perf_counter() - started)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:  # nothing is checked
+            what = f"the reply is not of this protocol ({type(error).__name__})"
+            raise OracleFailure("transient", what, maybe_charged=True) from None
 
     async def aclose(self) -> None:
         """Close the connection pool."""
@@ -174,6 +178,8 @@ class OpenAIOracle:
         return " ".join(self._without_key(text).split())[:_MESSAGE_CHARS]
 
     def _without_key(self, text: str) -> str:
+        """Also without halves of surrogate pairs, which neither ledger nor file can hold."""
+        text = text.encode("utf-8", "replace").decode("utf-8")
         return text.replace(self._secret, "[key]") if self._secret else text
 
 
@@ -195,11 +201,13 @@ def _usage(usage: Any) -> Usage | None:
     if usage is None or usage.prompt_tokens is None or usage.completion_tokens is None:
         return None
     prompt, completion = int(usage.prompt_tokens), int(usage.completion_tokens)
+    if prompt < 0 or completion < 0:  # would pay money back into the budget
+        return None
     output = max(completion, int(usage.total_tokens or 0) - prompt)
     reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens")
     cached = _detail(usage, "prompt_tokens_details", "cached_tokens")
     cached = cached or int(getattr(usage, "prompt_cache_hit_tokens", None) or 0)
-    return Usage(prompt, output, min(cached, prompt), max(reasoning, output - completion))
+    return Usage(prompt, output, max(min(cached, prompt), 0), max(reasoning, output - completion))
 
 
 def _detail(usage: Any, group: str, name: str) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
-import importlib
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from distillery_core.errors import UserError
 from distillery_core.oracle.client import Oracle
+from distillery_core.oracle.prices import price_of
 from distillery_core.oracle.spec import OracleSpec
 from distillery_core.plugins.hookspecs import OracleProvider
 from distillery_core.plugins.manager import load_plugins
@@ -49,6 +50,20 @@ async def open_oracle(
         await oracle.aclose()
 
 
+def check_oracle(spec: OracleSpec, environ: Mapping[str, str] | None = None) -> None:
+    """See that an oracle could be asked, before long work is done for it; nothing is sent.
+
+    Raises:
+        UserError: unknown provider, key not set, price not known.
+    """
+
+    async def open_and_close() -> None:
+        async with open_oracle(spec, environ):
+            price_of(spec)
+
+    asyncio.run(open_and_close())
+
+
 def _with_recording(spec: OracleSpec, folder: Path | None) -> OracleSpec:
     if spec.recording != FROM_FILTER:
         return spec
@@ -67,6 +82,5 @@ def _factory(spec: OracleSpec, providers: Mapping[str, OracleProvider]) -> Oracl
         close = difflib.get_close_matches(spec.provider, providers, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(providers))}"
         raise UserError(f"no oracle provider {spec.provider!r}", f"oracle {spec.name!r}", hint)
-    module, _, attribute = provider.factory.partition(":")
-    factory: OracleFactory = getattr(importlib.import_module(module), attribute)
+    factory: OracleFactory = provider.load()
     return factory

@@ -87,7 +87,13 @@ def worst_case_nano(price: Price, request: OracleRequest) -> int:
 
 
 def to_nano(dollars: float) -> int:
-    """Dollars as nano-dollars, rounded down (a budget is never exceeded by rounding)."""
+    """Dollars as nano-dollars, rounded down (a budget is never exceeded by rounding).
+
+    Raises:
+        UserError: not a finite number.
+    """
+    if not math.isfinite(dollars):
+        raise UserError(f"{dollars} is no amount of money", where="--budget")
     return math.floor(round(dollars * NANO, 3))
 
 

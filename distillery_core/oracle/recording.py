@@ -109,10 +109,13 @@ def _load(folder: Path) -> Recording:
 
 def _answers(path: Path) -> Iterable[RecordedAnswer]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: a text may hold further line breaks, such as U+2028.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot be read: {error}", where=path) from None
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             yield RecordedAnswer.model_validate(json.loads(line))
         except (ValidationError, json.JSONDecodeError) as error:

@@ -279,6 +279,7 @@ class _ServerThread:
         config = uvicorn.Config(
             application,
             log_config=None,
+            log_level="critical",  # a client that hangs up is no news, least of all on the console
             access_log=False,
             lifespan="off",
             timeout_keep_alive=75,

@@ -17,15 +17,11 @@ from distillery_core.files import sha256_file, sha256_json, sha256_tree
 from distillery_core.filters.prefilter import Prefilter
 from distillery_core.pipelines.scope import NONE, Scope
 from distillery_core.publish.promotion import promoted
-from distillery_core.stages.oracles import recording_folder
+from distillery_core.stages.oracles import asking_sha256, recording_folder
 from distillery_core.stages.project import find_beside
 from distillery_core.version import __version__
 
 MadeFrom = dict[str, str]
-
-_ASKED_BUT_NOT_ANSWERED_BY = {
-    "api_key_env", "concurrency", "free", "note", "price", "price_of", "timeout_s"
-}  # fmt: skip
 
 
 def of_labels(scope: Scope) -> MadeFrom:
@@ -103,10 +99,9 @@ def _with_code(**parts: str) -> MadeFrom:
 
 def _oracle(scope: Scope) -> str:
     """Hash of what decides an answer: the model, where it is asked, and how."""
-    spec = scope.oracle.model_dump(mode="json", exclude=_ASKED_BUT_NOT_ANSWERED_BY)
-    asked = scope.filter.config.oracle.model_dump(mode="json", exclude={"name"})
     recording = _recording(scope) if scope.oracle.recording is not None else NONE
-    return sha256_json({"spec": spec, "asked": asked, "recording": recording})
+    asking = asking_sha256(scope.filter, scope.oracle)
+    return sha256_json({"asking": asking, "recording": recording})
 
 
 def _recording(scope: Scope) -> str:

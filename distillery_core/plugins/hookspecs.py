@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pluggy
 
@@ -12,19 +14,25 @@ hookspec = pluggy.HookspecMarker("distillery")
 
 
 @dataclass(frozen=True, slots=True)
-class OracleProvider:
-    """A way to reach oracles; `factory` is `module:function`, imported only when it is used."""
+class _Provided:
+    """Something with a name; `factory` is `module:function`, imported only when it is used."""
 
     name: str
     factory: str
 
+    def load(self) -> Any:
+        """The function that `factory` names."""
+        module, _, function = self.factory.partition(":")
+        return getattr(importlib.import_module(module), function)
 
-@dataclass(frozen=True, slots=True)
-class StudentBackend:
-    """A way to train and run students; `factory` is `module:function`, imported when used."""
 
-    name: str
-    factory: str
+class OracleProvider(_Provided):
+    """A way to reach oracles; the factory builds one from its entry and the environment."""
+
+
+class StudentBackend(_Provided):
+    """A way to train students; the factory is called as `student.training.train` is, and leaves
+    the same files."""
 
 
 @hookspec

@@ -24,7 +24,8 @@ class Promotion(BaseModel):
 
     Attributes:
         version: N of `filters/<name>/v<N>`.
-        model_sha256, report_sha256: what was judged and by which report.
+        model_sha256, report_sha256, scoring_sha256: what was judged, by which report, and with
+            which score rules.
         approved_by: who approved a REVIEW; empty for DEPLOY.
         why: "promoted", or "rolled back from v3".
     """
@@ -34,6 +35,7 @@ class Promotion(BaseModel):
     version: int
     model_sha256: str
     report_sha256: str
+    scoring_sha256: str
     verdict: str
     approved_by: str = ""
     who: str = Field(min_length=1)

@@ -55,18 +55,33 @@ def render_text(source: str, context: Mapping[str, Any], where: Path | str = "te
     return text.strip() + "\n"
 
 
+def sandbox(**options: Any) -> Any:
+    """A strict Jinja environment for templates that come as data, from a project's `agents/`.
+
+    They may read the fields of pydantic objects and call none of their methods: `parse_raw`
+    unpickles, which runs code.
+    """
+    import jinja2
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from pydantic import BaseModel
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        def is_safe_callable(self, obj: Any) -> bool:
+            owner = getattr(obj, "__self__", None)
+            kind = owner if isinstance(owner, type) else type(owner)
+            return not issubclass(kind, BaseModel) and super().is_safe_callable(obj)
+
+    return Sandbox(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, **options
+    )
+
+
 @cache
 def environment() -> Any:
     """The environment, built once."""
-    import jinja2
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    made = ImmutableSandboxedEnvironment(
+    made = sandbox(
         autoescape=True,  # keeps Markup apart from str, so that `finalize` knows what is finished
         finalize=_finished,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
     )
     made.filters.update({name: _as_markup(function) for name, function in _FORMATS.items()})
     made.filters.update(md=_md, words=_words, code=_code, code_block=code_block, table=_table)

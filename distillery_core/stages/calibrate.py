@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ from distillery_core.stages.oracles import (
 )
 from distillery_core.stages.project import Project, adopt
 from distillery_core.stages.repeats import recorded_repeats
-from distillery_core.stages.sample import draw, read_sample
+from distillery_core.stages.sample import draw, holds_sample, read_sample
 from distillery_core.types import Article, Progress, Scores, silent
 from distillery_core.verdicts.decision import Decision
 
@@ -91,8 +92,7 @@ def calibrate(
     filter = adopt(project, filter)
     spec = choose_oracle(project, filter, oracle)
     path = _sample_file(project, filter, round, sample, input, progress)
-    with Rejects(path) as rejects:
-        articles = list(read_articles(path, rejects))
+    articles = _sampled(path)
     refuse_too_many_samples(project, filter, articles, more_samples)
     with Ledger.open(project.ledger) as ledger:
         settings = LabelSettings(
@@ -104,7 +104,7 @@ def calibrate(
         )
         labelled = _ask(filter, spec, articles, ledger, settings, progress)
         reader = reader_of(project, filter, ledger, oracle, budget) if read else None
-        given = _round_input(filter, round, path, articles, labelled, spec)
+        given = _round_input(project, filter, round, path, articles, labelled, spec)
         given = replace(given, remaining=_remaining(input, articles))
         judged = judge_round(filter, given, project.home(filter), project.root, reader)
     return CalibrationResult(judged, labelled.summary, path)
@@ -194,12 +194,26 @@ def _ask(
     return _Labelled(answers, asyncio.run(run()))
 
 
+def _sampled(path: Path) -> list[Article]:
+    """The articles of a sample; rows that cannot be used go to `<sample>.rejected.jsonl`.
+
+    Only then: the file of that name may tell what was set aside when the sample was drawn.
+    """
+    with tempfile.TemporaryDirectory() as scratch, Rejects(Path(scratch) / "rows") as rejects:
+        articles = list(read_articles(path, rejects))
+    if rejects.rejected:
+        with Rejects(path) as told:
+            return list(read_articles(path, told))
+    return articles
+
+
 def _remaining(input: Path | None, sampled: Sequence[Article]) -> int | None:
     """Articles of the corpus that this prompt would still have to label, if a corpus was given."""
     return None if input is None else max(sum(1 for _ in read_lines(input)) - len(sampled), 0)
 
 
 def _round_input(
+    project: Project,
     filter: Filter,
     round: Round,
     path: Path,
@@ -212,7 +226,7 @@ def _round_input(
     return RoundInput(
         kind=round,
         scored=scored,
-        oracle=oracle_identity(spec),
+        oracle=oracle_identity(filter, spec),
         seed=_seed(articles),
         date=max((label.provenance["labelled_at"] for label in labelled.labels), default=""),
         asked_for=_asked_for(filter, articles),
@@ -221,7 +235,7 @@ def _round_input(
         cost_usd=sum(label.provenance["cost_usd"] for label in labelled.labels),
         paid=spec.paid,
         repeats=_repeats(filter, spec, scored),
-        earlier_contents=_earlier_contents(path),
+        earlier_contents=_earlier_contents(project, filter, path),
     )
 
 
@@ -254,8 +268,11 @@ def _repeats(
     return {name: scores for name, scores in found.items() if name in wanted} or None
 
 
-def _earlier_contents(path: Path) -> list[str]:
-    """Texts of the other samples beside this one, to find near-duplicates of earlier rounds."""
-    others = [p for p in sorted(path.parent.glob("*-*.jsonl")) if p.resolve() != path.resolve()]
-    mine = (p for p in others if not p.name.endswith((".rejected.jsonl", ".skipped.jsonl")))
+def _earlier_contents(project: Project, filter: Filter, path: Path) -> list[str]:
+    """Texts of other samples, to find near-duplicates of earlier rounds: those of the project, and
+    those beside this one."""
+    kept = project.sample_path(filter, "validation", 0).parent
+    folders = {kept.resolve(), path.resolve().parent}
+    others = sorted({found for folder in folders for found in folder.glob("*.jsonl")})
+    mine = (p for p in others if p != path.resolve() and holds_sample(p))
     return [article.content for p in mine for article in read_sample(p)]

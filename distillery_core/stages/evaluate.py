@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distillery_core.agents.evaluate import evaluate_model
+from distillery_core.agents.evaluation import PLOTS
 from distillery_core.agents.gather import IncumbentModel
 from distillery_core.agents.publishing import Judged
 from distillery_core.agents.reader import Reader
-from distillery_core.filters import Filter
+from distillery_core.filters import Filter, resolve_filter
 from distillery_core.oracle.ledger import Ledger
 from distillery_core.publish.promotion import promoted
 from distillery_core.stages.oracles import reader_of
 from distillery_core.stages.project import Project, adopt
+from distillery_core.stages.promote import promoted_model
 from distillery_core.tracking import Tracker, track
 from distillery_core.types import Progress, silent
 from distillery_core.verdicts.decision import Decision
@@ -95,18 +97,21 @@ def _reading(
 
 
 def _incumbent(project: Project, filter: Filter) -> IncumbentModel | None:
-    """The promoted version, if it is another one and its dataset is at hand."""
+    """The promoted version, if it is another one and its own training data, which must not be among
+    the compared articles, are at hand."""
     entry = promoted(project.root / "filters" / filter.name)
-    data_dir = project.training_dir(filter)
-    if entry is None or entry.version == filter.version or not data_dir.is_dir():
+    if entry is None or entry.version == filter.version:
         return None
-    folder = project.root / "filters" / filter.name / f"v{entry.version}" / "model"
-    name = f"{filter.name}:v{entry.version}"
-    return IncumbentModel(name, folder, data_dir) if folder.is_dir() else None
+    older = resolve_filter(f"{filter.name}:v{entry.version}", project.root)
+    data_dir = project.training_dir(older)
+    _, folder = promoted_model(project, filter.name)
+    return IncumbentModel(older.label, folder, data_dir) if data_dir.is_dir() else None
 
 
 def _record(tracker: Tracker, judged: Judged) -> None:
     numbers = {name: m.value for name, m in judged.front.measurements.items()}
     tracker.params({"verdict": judged.decision.word, **judged.front.evidence})
     tracker.metrics(numbers)
-    tracker.text(judged.report_path.read_text(encoding="utf-8"), judged.report_path.name)
+    tracker.file(judged.report_path)
+    for plot in sorted((judged.report_path.parent / PLOTS).glob("*.png")):
+        tracker.file(plot, PLOTS)

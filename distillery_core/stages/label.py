@@ -62,14 +62,11 @@ def label(
         GateClosed: the calibration or validation report does not let this batch through.
         UserError, CheckFailed: as `labelling.label_file`.
     """
-    spec = choose_oracle(project, filter, oracle)
-    target = output or project.labelled_path(filter)
-    as_sample = is_sample(input)
+    as_sample = require_gate(project, filter, input, oracle)
     if as_sample:
-        refuse_too_many_samples(project, filter, _articles(input), more_samples)
-    else:
-        gate = calibration_gate(project, filter, oracle_identity(spec))
-        gate.require(f"labelling with {filter.label}")
+        refuse_too_many_samples(project, filter, usable_articles(input), more_samples)
+    spec = choose_oracle(project, filter, oracle)
+    target = output or default_output(project, filter, input, as_sample)
     settings = LabelSettings(
         concurrency=concurrency,
         budget_usd=budget,
@@ -91,6 +88,30 @@ def label(
     return LabelResult(target, _beside(target, "rejected"), _beside(target, "skipped"), summary)
 
 
+def default_output(project: Project, filter: Filter, input: Path, as_sample: bool) -> Path:
+    """Where labels go when no place is named."""
+    if as_sample:
+        return project.labelled_sample_path(filter, input)
+    return project.labelled_path(filter)
+
+
+def require_gate(project: Project, filter: Filter, input: Path, oracle: str | None = None) -> bool:
+    """See that a file may be labelled: a sample always, a batch behind the calibration gate.
+
+    Returns:
+        Whether it is a sample.
+
+    Raises:
+        GateClosed: it is a batch, and calibration or validation does not let it through.
+    """
+    spec = choose_oracle(project, filter, oracle)
+    if is_sample(input):
+        return True
+    gate = calibration_gate(project, filter, oracle_identity(filter, spec))
+    gate.require(f"labelling with {filter.label}")
+    return False
+
+
 def projection(
     project: Project, filter: Filter, input: Path, oracle: str | None = None
 ) -> Projection:
@@ -100,16 +121,16 @@ def projection(
         UserError: the oracle's price is not known, or the file cannot be used.
     """
     spec = choose_oracle(project, filter, oracle)
-    count = sum(1 for _ in _articles(input))
+    count = sum(1 for _ in usable_articles(input))
     if not project.ledger.exists():
-        return project_cost(filter, _articles(input), count, spec)
+        return project_cost(filter, usable_articles(input), count, spec)
     with Ledger.open(project.ledger) as ledger:
-        return project_cost(filter, _articles(input), count, spec, ledger)
+        return project_cost(filter, usable_articles(input), count, spec, ledger)
 
 
 def is_sample(path: Path) -> bool:
     """Whether every row of a file carries a `sample` with its class and round."""
-    return all(_has_sample(article) for article in _articles(path))
+    return all(_has_sample(article) for article in usable_articles(path))
 
 
 def refuse_too_many_samples(
@@ -135,7 +156,7 @@ def refuse_too_many_samples(
         )
 
 
-def _articles(path: Path) -> Iterator[Article]:
+def usable_articles(path: Path) -> Iterator[Article]:
     """The usable articles of a file; what is set aside is told by the run itself."""
     with tempfile.TemporaryDirectory() as scratch, Rejects(Path(scratch) / "rows") as rejects:
         yield from read_articles(path, rejects)

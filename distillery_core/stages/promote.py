@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shutil
 from pathlib import Path
 
 from distillery_core.errors import CheckFailed, UserError
@@ -28,6 +29,7 @@ def promote(project: Project, filter: Filter, *, who: str | None = None) -> Prom
         version=filter.version,
         model_sha256=evaluation_evidence(project, filter)["model_sha256"] or "",
         report_sha256=read_report(report_path(project, filter, "evaluation")).sha256,
+        scoring_sha256=filter.scoring_sha256,
         verdict=state.verdict,
         approved_by=state.approval.who if state.approval else "",
         who=who or _who(),
@@ -42,11 +44,27 @@ def rollback(project: Project, name: str, *, who: str | None = None) -> Promotio
     Raises:
         CheckFailed: there is none, or its model has changed or is gone.
     """
-    history = promotion.read_promotions(_folder(project, name))
-    for entry in history[1:]:
-        _refuse_other_model(_folder(project, name) / f"v{entry.version}" / "model", entry)
-        break
+    for entry in promotion.read_promotions(_folder(project, name))[1:2]:
+        _model_of(project, name, entry)
     return promotion.rollback(_folder(project, name), who=who or _who(), when=now_utc())
+
+
+def keep_promoted(project: Project, filter: Filter) -> Path | None:
+    """Copy the model in use aside before its folder is trained over.
+
+    Scores go on with it, and a rollback finds it. Returns the copy; None where nothing is at risk.
+    """
+    entry = promoted(project, filter.name)
+    model = project.home(filter) / "model"
+    if entry is None or entry.version != filter.version or not model.is_dir():
+        return None
+    kept = _kept(model, entry)
+    if kept.is_dir() or model_sha256(model) != entry.model_sha256:
+        return None
+    fresh = kept.with_name(f".{kept.name}.tmp")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copytree(model, fresh)
+    return fresh.rename(kept)
 
 
 def promoted(project: Project, name: str) -> Promotion | None:
@@ -69,20 +87,39 @@ def promoted_model(project: Project, name: str) -> tuple[Promotion, Path]:
             where=folder,
             hint=f"distillery promote --filter {name}, or name a version: --filter {name}:v1",
         )
-    model = folder / f"v{entry.version}" / "model"
-    _refuse_other_model(model, entry)
-    return entry, model
+    return entry, _model_of(project, name, entry)
 
 
-def _refuse_other_model(model: Path, entry: Promotion) -> None:
+def refuse_other_rules(entry: Promotion, filter: Filter) -> None:
+    """See that weights, tiers and score rules are those that the model was promoted with.
+
+    Raises:
+        CheckFailed: they have changed since.
+    """
+    if entry.scoring_sha256 != filter.scoring_sha256:
+        raise CheckFailed(
+            f"{filter.label}: weights, tiers or score rules have changed since it was promoted",
+            hint=f"distillery evaluate --filter {filter.label}, then distillery promote",
+        )
+
+
+def _model_of(project: Project, name: str, entry: Promotion) -> Path:
+    """The folder that holds the promoted bytes: the version's model, or the copy kept aside."""
+    model = _folder(project, name) / f"v{entry.version}" / "model"
+    for folder in (model, _kept(model, entry)):
+        if folder.is_dir() and model_sha256(folder) == entry.model_sha256:
+            return folder
     if not model.is_dir():
         raise CheckFailed(f"{model}: the promoted model is gone", hint="restore it, or train again")
-    if model_sha256(model) != entry.model_sha256:
-        raise CheckFailed(
-            f"{model}: is not the model that was judged and promoted",
-            [f"promoted {entry.model_sha256[:12]}, found {model_sha256(model)[:12]}"],
-            hint="distillery evaluate and promote judge the new one; promote --rollback goes back",
-        )
+    raise CheckFailed(
+        f"{model}: is not the model that was judged and promoted",
+        [f"promoted {entry.model_sha256[:12]}, found {model_sha256(model)[:12]}"],
+        hint="distillery evaluate and promote judge the new one; promote --rollback goes back",
+    )
+
+
+def _kept(model: Path, entry: Promotion) -> Path:
+    return model.with_name(f"model-{entry.model_sha256[:12]}")
 
 
 def _folder(project: Project, name: str) -> Path:

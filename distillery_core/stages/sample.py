@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from distillery_core.agents.rounds import read_rounds
 from distillery_core.dataset.classes import Classified, SampleClass, load_classes
+from distillery_core.dataset.lines import MAX_LINE_BYTES, refuse_overwriting
 from distillery_core.dataset.rejects import Rejects
 from distillery_core.dataset.rows import read_articles
 from distillery_core.dataset.sampling import Round, Sample, draw_sample, refuse_short
 from distillery_core.errors import UserError
+from distillery_core.fence import normalised_key
 from distillery_core.files import atomic_write
 from distillery_core.filters import Filter
+from distillery_core.stages.label import usable_articles
 from distillery_core.stages.project import Project, find_beside
 from distillery_core.types import Article, Progress, silent
 
@@ -57,6 +61,10 @@ def draw(
     default_seed = wanted.random_seed if round == "calibration" else wanted.validation_seed
     seed = default_seed if random_seed is None else random_seed
     target = output or project.sample_path(filter, round, seed)
+    refuse_overwriting(input, target)
+    earlier = list(_earlier(project, filter, round, target))
+    if round == "validation":
+        earlier += _judged_before(project, filter, seed, input, earlier)
     with Rejects(target) as rejects:
         sample = draw_sample(
             filter,
@@ -67,7 +75,7 @@ def draw(
             seed=seed,
             round=round,
             classes=_classes(filter, project, classes),
-            exclude=_earlier(project, filter, round, target),
+            exclude=earlier,
             progress=progress,
         )
     if not allow_short:
@@ -81,11 +89,6 @@ def draw(
         sample.passed_over,
         rejects.rejected,
     )
-
-
-def has_reviewed_classes(filter: Filter) -> bool:
-    """Whether classes come from a reviewed file rather than from keyword rules."""
-    return filter.config.sampling.classes_file is not None
 
 
 def _classes(filter: Filter, project: Project, given: Path | None) -> dict[str, Classified] | None:
@@ -116,6 +119,22 @@ def _earlier(project: Project, filter: Filter, round: Round, target: Path) -> It
         yield from read_sample(path)
 
 
+def _judged_before(
+    project: Project, filter: Filter, seed: int, input: Path, at_hand: Sequence[Article]
+) -> list[Article]:
+    """Articles of the corpus that a judged round has seen, wherever its sample was written to."""
+    keys = {
+        key
+        for one in read_rounds(project.home(filter))
+        if (one.kind, one.seed) != ("validation", seed)
+        for key in one.keys
+    }
+    keys -= {normalised_key(article.content) for article in at_hand}
+    if not keys:
+        return []
+    return [one for one in usable_articles(input) if normalised_key(one.content) in keys]
+
+
 def read_sample(path: Path) -> Iterator[Article]:
     """The articles of a sample that `draw` wrote.
 
@@ -123,12 +142,24 @@ def read_sample(path: Path) -> Iterator[Article]:
         UserError: it is no such file.
     """
     try:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            keys = row.pop("id"), row.pop("title"), row.pop("content")
-            yield Article(*keys, row)
+        with path.open(encoding="utf-8", newline="\n") as lines:  # splitlines would split U+2028
+            for line in lines:
+                row = json.loads(line)
+                keys = row.pop("id"), row.pop("title"), row.pop("content")
+                yield Article(*keys, row)
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise UserError(f"is not a sample: {error}", where=path) from None
+
+
+def holds_sample(path: Path) -> bool:
+    """Whether a file's first line is a row of a sample; a corpus beside it is not read further."""
+    with path.open("rb") as handle:
+        first = handle.readline(MAX_LINE_BYTES)
+    try:
+        row = json.loads(first)
+    except ValueError:
+        return False
+    return isinstance(row, dict) and isinstance(row.get("sample"), dict)
 
 
 def _write(path: Path, sample: Sample) -> None:

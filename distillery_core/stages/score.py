@@ -11,7 +11,7 @@ from distillery_core.errors import GateClosed
 from distillery_core.filters import Filter, resolve_filter
 from distillery_core.stages.gates import evaluation_gate
 from distillery_core.stages.project import Project
-from distillery_core.stages.promote import promoted_model
+from distillery_core.stages.promote import promoted, promoted_model, refuse_other_rules
 from distillery_core.types import Progress, silent
 
 if TYPE_CHECKING:
@@ -62,9 +62,13 @@ def _choose(project: Project, reference: str, unpromoted: bool) -> tuple[Filter,
     from distillery_core.scoring.scorer import model_folder
 
     filter = resolve_filter(reference, project.root)
-    if reference == filter.name and not unpromoted:
+    entry = promoted(project, filter.name)
+    in_use = entry is not None and entry.version == filter.version
+    if not unpromoted and (reference == filter.name or in_use):
         entry, model = promoted_model(project, filter.name)
-        return resolve_filter(f"{filter.name}:v{entry.version}", project.root), model, True
+        filter = resolve_filter(f"{filter.name}:v{entry.version}", project.root)
+        refuse_other_rules(entry, filter)
+        return filter, model, True
     model = model_folder(project.home(filter))
     if not unpromoted:
         _require_gate(project, filter)

@@ -29,8 +29,7 @@ from distillery_core.verdicts.gate import GateState
 class StageState:
     """One stage of one filter.
 
-    `state` is done, open, closed, missing or broken; `spent_usd` is the filter's money so far, on
-    its first stage only.
+    `state` is done, open, closed, missing or broken; `spent_usd` stands on the money line only.
     """
 
     filter: str
@@ -60,40 +59,43 @@ def _stages(project: Project, filter: Filter) -> Iterator[StageState]:
 
 
 def _with_oracle(project: Project, filter: Filter) -> Iterator[StageState]:
-    identity = oracle_identity(choose_oracle(project, filter))
+    identity = oracle_identity(filter, choose_oracle(project, filter))
     gate = calibration_gate(project, filter, identity)
-    yield _round(project, filter, "calibration", spent=_spent(project, filter))
+    yield _money(project, filter)
+    yield _round(project, filter, "calibration")
     yield _round(project, filter, "validation")
     yield _gate(filter, "calibration gate", gate)
     yield _labels(project, filter)
     yield _dataset(project, filter)
     yield _model(project, filter)
-    if report_path(project, filter, "evaluation").exists():
-        yield _gate(filter, "evaluation gate", evaluation_gate(project, filter))
+    yield _evaluation(project, filter)
     yield _promotion(project, filter)
 
 
-def _spent(project: Project, filter: Filter) -> float | None:
+def _money(project: Project, filter: Filter) -> StageState:
+    """What the ledger shows for the filter, over all stages and prompts."""
     if not project.ledger.exists():
-        return None
+        return StageState(filter.label, "money", "none", "nothing was asked yet", 0.0)
     with Ledger.open(project.ledger) as ledger:
-        return money(ledger, filter.label).spent_usd
+        found = money(ledger, filter.label)
+    detail = f"${found.spent_usd:.4f}"
+    if found.would_have_cost_usd:
+        detail += f"; recorded answers would have cost about ${found.would_have_cost_usd:.4f}"
+    return StageState(filter.label, "money", "spent", detail, found.spent_usd)
 
 
-def _round(
-    project: Project, filter: Filter, kind: ReportKind, spent: float | None = None
-) -> StageState:
+def _round(project: Project, filter: Filter, kind: ReportKind) -> StageState:
     path = report_path(project, filter, kind)
     option = " --validate" if kind == "validation" else ""
     command = f"distillery calibrate --filter {filter.label}{option} --input articles.jsonl"
     if not path.exists():
-        return StageState(filter.label, kind, "missing", "", spent, command)
+        return StageState(filter.label, kind, "missing", "", None, command)
     try:
         front = read_report(path).front
     except DistilleryError as error:
         detail = str(error).splitlines()[0]
-        return StageState(filter.label, kind, "broken", detail, spent, command)
-    return StageState(filter.label, kind, "done", front.verdict, spent)
+        return StageState(filter.label, kind, "broken", detail, None, command)
+    return StageState(filter.label, kind, "done", front.verdict)
 
 
 def _gate(filter: Filter, stage: str, state: GateState) -> StageState:
@@ -129,9 +131,14 @@ def _model(project: Project, filter: Filter) -> StageState:
     command = f"distillery train --filter {filter.label}"
     if not (home / "model").is_dir():
         return StageState(filter.label, "train", "missing", "", None, command)
-    evaluate = f"distillery evaluate --filter {filter.label}"
-    following = "" if report_path(project, filter, "evaluation").exists() else evaluate
-    return StageState(filter.label, "train", "done", _val_mae(home), None, following)
+    return StageState(filter.label, "train", "done", _val_mae(home))
+
+
+def _evaluation(project: Project, filter: Filter) -> StageState:
+    if report_path(project, filter, "evaluation").exists():
+        return _gate(filter, "evaluation gate", evaluation_gate(project, filter))
+    command = f"distillery evaluate --filter {filter.label}"
+    return StageState(filter.label, "evaluate", "missing", "", None, command)
 
 
 def _val_mae(home: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 from zenml import step
 from zenml.types import MarkdownString
 
+from distillery_core.agents.evaluation import PLOTS
 from distillery_core.stages.evaluate import evaluate as evaluate_stage
 from distillery_core.steps import materializer as _materializer  # noqa: F401  (registers itself)
 from distillery_core.steps.project_files import ProjectFiles
@@ -43,7 +44,7 @@ def evaluate(
             mlflow=bool(option("mlflow")),
             progress=progress,
         )
-    plots = result.report.with_name(f"{result.report.stem}_plots")
+    plots = result.report.with_name(PLOTS)
     details = [path for path in (result.predictions, plots) if path is not None and path.exists()]
     verdict = Verdict.of("evaluation", result.decision)
     return report_text(result.report), verdict, ProjectFiles.of(work.root, *details)

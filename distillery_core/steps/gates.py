@@ -50,7 +50,9 @@ def validation_gate(
     """
     work = open_work(project, filter)
     _put_back(work, calibration_sample, validation_sample)
-    oracle = oracle_identity(choose_oracle(work.project, work.filter, option("oracle")))
+    oracle = oracle_identity(
+        work.filter, choose_oracle(work.project, work.filter, option("oracle"))
+    )
     evidence = gates.calibration_evidence(work.filter, oracle)
     _keep(work, "calibration", calibration, evidence)
     _keep(work, "validation", validation, evidence)

@@ -12,8 +12,8 @@ from typing import Any
 from safetensors import SafetensorError
 
 from distillery_core.errors import UserError
-from distillery_core.files import sha256_tree, write_json
-from distillery_core.student.model_card import CARD, ModelCard
+from distillery_core.files import sha256_tree, write_json, write_text
+from distillery_core.student.model_card import CARD, ModelCard, readme
 
 WEIGHTS = "model.safetensors"
 _HASHED = {".safetensors", ".json", ".txt", ".model", ".jinja"}
@@ -47,6 +47,7 @@ def save_model(
             model.save_pretrained(fresh)
             tokenizer.save_pretrained(fresh)
         write_json(fresh / CARD, card.model_dump(mode="json"))
+        write_text(fresh / "README.md", readme(card))
         check(fresh)
         digest = model_sha256(fresh)
         _make_readable(fresh)

@@ -56,6 +56,22 @@ def card_for(filter: Filter, settings: TrainSettings, dataset: CheckedDataset) -
     )
 
 
+def readme(card: ModelCard) -> str:
+    """How the model is used without this package, and where its scores would then differ."""
+    names = ", ".join(card.dimensions)
+    return f"""# {card.filter_name} v{card.filter_version}
+
+A regression model: one output a dimension, 0-10, in this order: {names}.
+Base model: `{card.model_name}`. It loads with plain transformers:
+
+    model = AutoModelForSequenceClassification.from_pretrained(FOLDER)
+
+`distillery score` gives it the title, an empty line and the content, keeps head and tail of a text
+longer than {card.max_length} tokens (the first {card.head_share:.0%} and the end) and clips outputs
+to 0-10. Plain truncation gives other scores for longer texts. `{CARD}` names what it was made from.
+"""
+
+
 def read_card(folder: Path) -> ModelCard:
     """Read a model folder's card.
 

@@ -6,6 +6,7 @@ there is the review of the pull request.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ Expected = Mapping[str, str | None]
 """Evidence key -> its value now; None where it is not at hand here."""
 
 _SHOWN = 12
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +159,14 @@ def _compare(evidence: Mapping[str, str], expected: Expected) -> tuple[list[str]
     for key, now in expected.items():
         then = evidence.get(key, "")
         if now and now != then:
-            was = then[:_SHOWN] or "nothing"
-            different.append(f"{key}: the report was made from {was}, now it is {now[:_SHOWN]}")
+            was, is_now = _shown(then) or "nothing", _shown(now)
+            different.append(f"{key}: the report was made from {was}, now it is {is_now}")
     return missing, different
+
+
+def _shown(value: str) -> str:
+    """A hash shortened; a name, such as the oracle's, whole."""
+    return value[:_SHOWN] if _HASH.fullmatch(value) else value
 
 
 def _failing(decision: Decision) -> list[str]:

@@ -15,6 +15,7 @@ from distillery_core.agents.reading import (
     reading_schema,
 )
 from distillery_core.errors import UserError
+from distillery_core.filters.config import About
 from distillery_core.types import Level
 
 
@@ -68,6 +69,13 @@ def test_a_wish_to_raise_does_not_hide_a_caution() -> None:
 def test_without_a_reader_nothing_is_asked() -> None:
     agent: Any = None
     assert read_evidence(agent, None, "x", {}, edits=False) is NOT_READ
+
+
+def test_a_prompt_cannot_call_what_it_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "prompt.md.j2"
+    path.write_text("{% block user %}{{ f.parse_raw('N.') }}{% endblock %}", encoding="utf-8")
+    with pytest.raises(UserError, match="not safely callable"):
+        prompt_block(path, "user", {"f": About(name="x", version="1")})
 
 
 def test_blocks_of_a_prompt(tmp_path: Path) -> None:

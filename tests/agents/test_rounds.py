@@ -18,7 +18,6 @@ from distillery_core.agents.rounds import (
     read_rounds,
     remember,
     sample_identity,
-    spent_validation,
     tuned_prompts,
 )
 from distillery_core.errors import UserError
@@ -47,6 +46,11 @@ def _round(kind: Any = "calibration", prompt: str = "p1", keys: str = "abc", **m
         rates={"on_topic_misses": 1.0},
     )
     return replace(made, **more)
+
+
+def _spent(folder: Path, sample_sha256: str, prompt_sha256: str) -> bool:
+    counted = as_they_count(read_rounds(folder), prompt_sha256)
+    return any(one.sample_sha256 == sample_sha256 and one.kind == "calibration" for one in counted)
 
 
 def test_a_round_is_read_back_as_it_was_written(tmp_path: Path) -> None:
@@ -87,7 +91,7 @@ def test_going_back_to_the_old_prompt_does_not_make_it_fresh_again(tmp_path: Pat
     validation = _round("validation", "p1")
     remember(tmp_path, validation)
     remember(tmp_path, _round("calibration", "p2", keys="xyz"))
-    assert spent_validation(tmp_path, validation.sample_sha256, "p1") is not None
+    assert _spent(tmp_path, validation.sample_sha256, "p1")
     history = remember(tmp_path, validation)
     first = history.before[0]
     assert (first.kind, first.keys) == ("calibration", set("abc"))
@@ -97,9 +101,9 @@ def test_a_fresh_validation_is_not_spent(tmp_path: Path) -> None:
     validation = _round("validation", "p1")
     remember(tmp_path, _round("calibration", "p1", keys="xyz"))
     remember(tmp_path, validation)
-    assert spent_validation(tmp_path, validation.sample_sha256, "p1") is None
-    assert spent_validation(tmp_path, validation.sample_sha256, "p2") is not None
-    assert spent_validation(tmp_path, sample_identity(_seen("x", "y", "z")), "p1") is not None
+    assert not _spent(tmp_path, validation.sample_sha256, "p1")
+    assert _spent(tmp_path, validation.sample_sha256, "p2")
+    assert _spent(tmp_path, sample_identity(_seen("x", "y", "z")), "p1")
 
 
 def test_only_what_was_asked_the_same_way_is_pooled() -> None:

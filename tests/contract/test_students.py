@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -43,8 +42,7 @@ def root(filter_: Filter, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def backend(name: str) -> Callable[..., Any]:
-    module, _, attribute = load_plugins().students[name].factory.partition(":")
-    train: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    train: Callable[..., Any] = load_plugins().students[name].load()
     return train
 
 

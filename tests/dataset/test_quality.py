@@ -115,7 +115,7 @@ def test_needle_filters_may_be_one_sided(flood: Filter) -> None:
     rare = replace(labels, overall=np.where(np.arange(400) < 39, 5.0, 0.5))
     record = judge_quality(flood, rare, ROOT)
     assert record.kind == "needle"
-    assert "9.8% of the labels are at or above 3" in record.kind_reason
+    assert "9.8 % of the labels are at or above 3" in record.kind_reason
     assert {x.name: x.level for x in record.lines}["one_sided_dimensions"] == "NOT_APPLICABLE"
 
 

@@ -19,7 +19,7 @@ from distillery_core.stages.project import Project
 from distillery_core.verdicts.approvals import read_approvals
 from distillery_core.verdicts.front_matter import ReportFront, read_report
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.slow
 
 TEST_MAE = 1.18
 TOLERANCE = 0.15

@@ -96,8 +96,22 @@ def test_key_given_twice_is_refused(make_filter: MakeFilter) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["filter: [", "a: b: c", "\x00", "filter: &a [*a]", "[" * 3000],
-    ids=["unclosed", "mapping in a mapping", "NUL", "alias to itself", "deep"],
+    [
+        "filter: [",
+        "a: b: c",
+        "\x00",
+        "filter: &a [*a]",
+        "[" * 3000,
+        "filter: {{ name }}",
+        "? [1, 2]\n: 3",
+        "filter: 2026-13-45",
+        "filter: 0x_",
+        f"filter: {'1' * 5000}",
+    ],
+    ids=[
+        *("unclosed", "mapping in a mapping", "NUL", "alias to itself", "deep"),
+        *("bare braces", "a list for a key", "no such day", "no number", "endless number"),
+    ],
 )
 def test_broken_yaml_is_no_traceback(make_filter: MakeFilter, content: str) -> None:
     folder = make_filter()

@@ -25,6 +25,10 @@ MakeFilter = Callable[..., Path]
         ("Judge it. {{ article | replace('Title: ', '') }}", "does not send the article"),
         ("Judge it. {{ article }} And again: {{ article }}", "sends the article twice"),
         ("{{ article }} Judge it.", "no instructions stand before the article"),
+        (
+            "Judge {{ article }} as <article>\nTitle: A\n\nB\n</article>",
+            "another <article> block stands behind the article",
+        ),
         ("one\ntwo {{ artcle }}\n{{ article }}", "prompt.md.j2:2: template: 'artcle' is undefined"),
         ("one\n{{ filter.nme }}\n{{ article }}", "has no attribute 'nme' (known: article, filter"),
         ("one\n{% for x in %}\n{{ article }}", "prompt.md.j2:2: template:"),

@@ -42,6 +42,16 @@ def test_checked_answer_is_plain_json(storm: Filter) -> None:
         check_for(storm, "no")
 
 
+def test_an_endless_integer_is_an_answer_that_cannot_be_used(storm: Filter) -> None:
+    with pytest.raises(AnswerRejected, match="no JSON object"):
+        check_for(storm, f'{{"harm": {"1" * 5000}, "wind": 2}}')
+
+
+def test_half_a_surrogate_pair_can_be_stored(storm: Filter) -> None:
+    raw = r'{"reasoning": "a cut \ud83d, a whole \ud83d\ude00", "harm": 1, "wind": 2}'
+    assert check_for(storm, raw)["reasoning"] == "a cut ?, a whole \U0001f600"
+
+
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.text(),

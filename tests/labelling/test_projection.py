@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,19 @@ def test_range_encloses_what_it_cost_and_narrows_once_measured(
     assert "measured on 50 answers" in after.basis
     assert after.low_usd < 2 * summary.money.spent_usd < after.high_usd
     assert after.high_usd - after.low_usd < 2 * (before.high_usd - before.low_usd)
+
+
+def test_answers_to_other_articles_and_of_other_models_are_not_counted(
+    storm: Filter, project: Path, serve: Make, spec_for: Make, corpus: Make, articles: Make
+) -> None:
+    spec = spec_for(serve())
+    label_file(storm, corpus(30), project / "o.jsonl", spec=spec, project=project)
+    others = [replace(article, id=f"other-{article.id}") for article in articles(30)]
+    with Ledger.open(project / ".distillery" / "ledger.sqlite") as ledger:
+        assert project_cost(storm, articles(30), 30, spec, ledger).to_ask == 0
+        assert project_cost(storm, others, 30, spec, ledger).to_ask == 30
+        another = spec.model_copy(update={"model": "another"})
+        assert project_cost(storm, articles(30), 30, another, ledger).to_ask == 30
 
 
 def test_says_that_a_recording_is_not_paid(

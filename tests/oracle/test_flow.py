@@ -89,6 +89,19 @@ def test_overload_never_stops_and_no_window_never_stops() -> None:
     assert all(unlimited.unusable("prose") is None for _ in range(200))
 
 
+def test_articles_given_up_for_overload_stop_only_in_a_row() -> None:
+    watch = FailureWatch(50, 0.5)
+    for _ in range(5):
+        assert watch.failed("overload", "429", ends_row=True) is None
+        assert watch.failed("overload", "429", ends_row=True) is None
+        watch.good()
+    stops = [watch.failed("overload", "429 daily quota", ends_row=True) for _ in range(3)]
+    assert stops[:2] == [None, None]
+    assert stops[2] is not None
+    assert stops[2].kind == "wait"
+    assert "daily quota" in stops[2].message
+
+
 def test_down_stops_at_once_before_any_success_and_after_ten_later() -> None:
     assert FailureWatch(50, 0.5).failed("down", "gone", ends_row=False) is not None
     watch = FailureWatch(50, 0.5)

@@ -136,6 +136,52 @@ def usage(prompt: int, completion: int, total: int, **more: Any) -> SimpleNamesp
     )
 
 
+def test_counts_that_would_pay_money_back_are_no_counts() -> None:
+    assert _usage(usage(-5, 20, 15)) is None
+    assert _usage(usage(5, -20, 0)) is None
+
+
+def reply(**changes: Any) -> SimpleNamespace:
+    message = SimpleNamespace(content=changes.pop("content", "{}"), refusal=None)
+    choices = [SimpleNamespace(message=message, finish_reason="stop")]
+    return SimpleNamespace(**{"choices": choices, "usage": None, "model": "m"} | changes)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(content=[{"type": "text", "text": "{}"}]),
+        reply(usage=["many"]),
+        reply(usage=usage("many", 2, 3)),  # type: ignore[arg-type]
+        reply(choices={"first": 1}),
+    ],
+)
+def test_a_reply_of_another_form_is_a_failure_and_no_crash(
+    monkeypatch: pytest.MonkeyPatch, request_about: Build, answer: SimpleNamespace
+) -> None:
+    oracle = create(OracleSpec(name="o", model="m", base_url="http://127.0.0.1:9/v1"), {})
+
+    async def give(**_: Any) -> SimpleNamespace:
+        return answer
+
+    async def run() -> None:
+        monkeypatch.setattr(oracle._client.chat.completions, "create", give)
+        try:
+            await oracle.complete(request_about("The first text."))
+        finally:
+            await oracle.aclose()
+
+    with pytest.raises(OracleFailure, match="not of this protocol") as caught:
+        asyncio.run(run())
+    assert (caught.value.kind, caught.value.maybe_charged) == ("transient", True)
+
+
+def test_half_a_surrogate_pair_does_not_reach_the_ledger() -> None:
+    oracle = create(OracleSpec(name="o", model="m", base_url="http://127.0.0.1:9/v1"), {})
+    assert oracle._reply(reply(content="cut \ud83d"), 0.1).text == "cut ?"
+    assert oracle._clear("cut \ud83d") == "cut ?"
+
+
 def test_reasoning_that_is_only_in_the_total_is_counted_as_output() -> None:
     assert _usage(usage(100, 20, 200)) == Usage(100, 100, reasoning_tokens=80)
     details = SimpleNamespace(reasoning_tokens=15)

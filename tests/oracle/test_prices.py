@@ -38,6 +38,9 @@ def test_cached_input_without_a_price_is_charged_as_fresh() -> None:
 def test_budget_is_never_rounded_up() -> None:
     assert to_nano(8) == 8_000_000_000
     assert to_nano(0.0000000019) == 1
+    for budget in (float("inf"), float("nan")):
+        with pytest.raises(UserError, match="no amount of money"):
+            to_nano(budget)
 
 
 def test_every_price_is_dated_and_sourced() -> None:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CARRIED = ("agents", "pipelines", "stacks")
 CONTENT_FOLDERS = ("agents", "filters", "stacks")
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
+pytestmark = pytest.mark.slow
 
 
 def _build(source: Path, target: Path) -> Path:
@@ -103,6 +103,23 @@ def test_the_wheel_works_in_an_empty_folder(site: Path, tmp_path: Path) -> None:
         assert name in listed.stdout
     checked = _distillery(site, tmp_path, "filter", "show", "uplifting", "--json")
     assert checked.returncode == 0, checked.stderr
+
+
+def test_a_round_is_judged_in_an_empty_folder(site: Path, tmp_path: Path) -> None:
+    """Agents, oracles.yaml and recording all come out of the two wheels."""
+    pytest.importorskip("gensim")
+    code = (
+        "import json; from distillery_filter_crisis.corpus import articles\n"
+        "for row in articles(): print(json.dumps(row))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    with (tmp_path / "articles.jsonl").open("w", encoding="utf-8") as rows:
+        subprocess.run([sys.executable, "-c", code], env=environment, stdout=rows, check=True)
+    here = ("--filter", "crisis", "--input", "articles.jsonl")
+    judged = _distillery(site, tmp_path, "calibrate", *here)
+    assert judged.returncode == 0, judged.stderr
+    assert "PASS" in judged.stdout
+    assert (tmp_path / "filters" / "crisis" / "v1" / "calibration_report.md").is_file()
 
 
 def test_the_code_under_test_is_the_wheels(site: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("zenml")]
+pytestmark = pytest.mark.slow
 
 
 def _zenml(project: Path, store: Path, config: str) -> subprocess.CompletedProcess[str]:

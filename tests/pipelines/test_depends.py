@@ -80,10 +80,10 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "calibration criteria": (_append("agents/prompt_calibration/criteria.yaml", "\n"), {"rounds"}),
     "dataset criteria": (_append("agents/dataset_quality/criteria.yaml", "\n"), {"prepare"}),
     "oracle's model": (
-        _in("oracles.yaml", "model: gemini-2.5-flash", "model: other"),
+        _in("oracles.yaml", "model: gpt-4.1-mini", "model: other"),
         {"rounds", "label"},
     ),
-    "oracle's concurrency": (_in("oracles.yaml", "concurrency: 16", "concurrency: 3"), set()),
+    "oracle's concurrency": (_in("oracles.yaml", "concurrency: 32", "concurrency: 3"), set()),
     "another sample": (
         _append(V1 + "calibration_rounds.jsonl", json.dumps({"seed": 7}) + "\n"),
         {"rounds"},

@@ -20,7 +20,6 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.xdist_group("zenml")
 def test_the_store_lies_in_the_project_and_may_move_with_it(
     zenml_store: Path, nothing_set: None, tmp_path: Path
 ) -> None:

@@ -15,8 +15,6 @@ from distillery_core.filters import resolve_filter
 from distillery_core.pipelines.run import RunOutcome, run_pipeline
 from distillery_core.stages.project import Project, adopt
 
-pytestmark = pytest.mark.xdist_group("zenml")
-
 
 def _run(name: str, project: Path, **parameters: Any) -> dict[str, str]:
     """Step -> status of a run of the crisis filter, also of one that fails."""

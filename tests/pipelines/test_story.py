@@ -15,7 +15,7 @@ from distillery_core.pipelines.run import RunOutcome, run_distill
 from distillery_core.stages import gates
 from distillery_core.stages.project import Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("zenml")]
+pytestmark = pytest.mark.slow
 
 ROUNDS = ["calibration", "calibration_gate", "validation", "validation_gate"]
 WORK = ["label", "prepare", "train", "evaluate"]

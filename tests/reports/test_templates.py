@@ -6,6 +6,7 @@ import pytest
 from markupsafe import Markup
 
 from distillery_core.errors import UserError
+from distillery_core.filters.config import About
 from distillery_core.reports.templates import render_file, render_text
 
 
@@ -39,6 +40,15 @@ def test_tables_and_code() -> None:
 def test_mistakes_and_escapes_from_the_sandbox_are_refused(source: str) -> None:
     with pytest.raises(UserError):
         render_text(source, {"x": []})
+
+
+def test_a_template_reads_fields_of_pydantic_objects_and_calls_none_of_their_methods() -> None:
+    """`parse_raw` unpickles: `agents/` of a project is data, and must not run code."""
+    about = About(name="x", version="1")
+    assert render_text("{{ about.name }}", {"about": about}) == "x\n"
+    for call in ("parse_raw('N.', proto='pickle', allow_pickle=true)", "model_dump()", "copy()"):
+        with pytest.raises(UserError, match="not safely callable"):
+            render_text(f"{{{{ about.{call} }}}}", {"about": about})
 
 
 def test_a_missing_template_is_the_users_to_mend(tmp_path: Path) -> None:

@@ -18,8 +18,6 @@ from distillery_core.stages import calibrate, evaluate, gates, label, prepare, t
 from distillery_core.stages.project import Project
 from distillery_core.student.testing import tiny_base
 
-pytestmark = pytest.mark.xdist_group("stages")
-
 LENIENT = """
   criteria:
     test_mae: {fail: "> 9", reason: a test of the way and not of the student}

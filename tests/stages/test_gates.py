@@ -16,8 +16,6 @@ from distillery_core.stages.project import Project
 from distillery_core.types import Level
 from distillery_core.verdicts.gate import GateState
 
-pytestmark = pytest.mark.xdist_group("stages")
-
 
 def crisis(project: Project) -> Filter:
     return resolve_filter("crisis", project.root)
@@ -25,7 +23,8 @@ def crisis(project: Project) -> Filter:
 
 def gate(project: Project) -> GateState:
     chosen = crisis(project)
-    return gates.calibration_gate(project, chosen, oracle_identity(choose_oracle(project, chosen)))
+    identity = oracle_identity(chosen, choose_oracle(project, chosen))
+    return gates.calibration_gate(project, chosen, identity)
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -72,6 +71,17 @@ def test_another_model_under_the_same_oracle_name_closes_the_gate(calibrated: Pr
         " price_of: gemini-2.5-flash}\n",
         encoding="utf-8",
     )
+    assert any("oracle" in reason for reason in gate(calibrated).reasons)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("temperature: 0.0", "temperature: 0.7"), ("max_output_tokens: 700", "max_output_tokens: 90")],
+)
+def test_the_same_model_asked_in_another_way_closes_the_gate(
+    calibrated: Project, old: str, new: str
+) -> None:
+    edit(calibrated.home(crisis(calibrated)) / "config.yaml", old, new)
     assert any("oracle" in reason for reason in gate(calibrated).reasons)
 
 

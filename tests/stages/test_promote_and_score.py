@@ -13,8 +13,6 @@ from distillery_core.publish import promotion
 from distillery_core.stages import evaluate, gates, promote, score, status
 from distillery_core.stages.project import Project
 
-pytestmark = pytest.mark.xdist_group("stages")
-
 
 def crisis(project: Project) -> Filter:
     return resolve_filter("crisis", project.root)
@@ -86,6 +84,29 @@ def test_a_promoted_model_that_was_swapped_is_not_used(judged: Project, corpus: 
     config = judged.home(crisis(judged)) / "model" / "config.json"
     config.write_text(config.read_text(encoding="utf-8") + " ", encoding="utf-8")
     with pytest.raises(CheckFailed, match="is not the model that was judged"):
+        score.score(judged, "crisis", input=corpus, output=judged.root / "scores.jsonl")
+
+
+def test_training_again_does_not_take_the_model_in_use_away(judged: Project, corpus: Path) -> None:
+    approve(judged)
+    entry = promote.promote(judged, crisis(judged))
+    kept = promote.keep_promoted(judged, crisis(judged))
+    assert kept is not None
+    config = judged.home(crisis(judged)) / "model" / "config.json"
+    config.write_text(config.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    assert promote.promoted_model(judged, "crisis") == (entry, kept)
+    assert promote.keep_promoted(judged, crisis(judged)) is None
+    found = score.score(judged, "crisis:v1", input=corpus, output=judged.root / "scores.jsonl")
+    assert (found.promoted, found.model_dir) == (True, kept)
+
+
+def test_other_score_rules_than_those_promoted_are_refused(judged: Project, corpus: Path) -> None:
+    approve(judged)
+    promote.promote(judged, crisis(judged))
+    config = judged.home(crisis(judged)) / "config.yaml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("name: acute, at: 5.0", "name: acute, at: 4.0"), "utf-8")
+    with pytest.raises(CheckFailed, match="score rules have changed"):
         score.score(judged, "crisis", input=corpus, output=judged.root / "scores.jsonl")
 
 

@@ -119,7 +119,9 @@ def _gate(project: Project, loaded: Filter) -> GateLook:
     from distillery_core.stages.gates import calibration_gate
     from distillery_core.stages.oracles import choose_oracle, oracle_identity
 
-    state = calibration_gate(project, loaded, oracle_identity(choose_oracle(project, loaded)))
+    state = calibration_gate(
+        project, loaded, oracle_identity(loaded, choose_oracle(project, loaded))
+    )
     return GateLook(state.open, tuple(state.reasons))
 
 

@@ -64,7 +64,7 @@ def _states(reference: str, gate: Gate, oracle: str | None) -> dict[str, GateSta
     project, chosen = chosen_filter(reference)
     states: dict[str, GateState] = {}
     if gate is not Gate.evaluation:
-        identity = oracle_identity(choose_oracle(project, chosen, oracle))
+        identity = oracle_identity(chosen, choose_oracle(project, chosen, oracle))
         states["calibration"] = calibration_gate(project, chosen, identity)
     if gate is not Gate.calibration:
         states["evaluation"] = evaluation_gate(project, chosen)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,9 +18,7 @@ from distillery_core.cli.work import with_total, work
 from distillery_core.errors import UserError
 
 if TYPE_CHECKING:
-    from distillery_core.filters import Filter
     from distillery_core.stages.label import LabelResult
-    from distillery_core.stages.project import Project
 
 app = single()
 
@@ -64,15 +64,16 @@ def label(
     same command started again goes on where it stopped; nothing answered is asked again.
     """
     from distillery_core.stages.label import label as run_labelling
-    from distillery_core.stages.label import projection
+    from distillery_core.stages.label import projection, require_gate
 
     target = _target(output, output_dir)
     articles = _limit(limit, max_batches, batch_size)
     project, chosen = options.chosen_filter(filter)
-    _refuse_closed_gate(project, chosen, input, oracle)
+    # Nobody is asked about money for a run that its gate will not let begin.
+    require_gate(project, chosen, input, oracle)
     projected = limited(projection(project, chosen, input, oracle), articles)
     confirm(projected, budget=budget, yes=yes, ask_above=ask_above)
-    with only_json(json), work("label") as task:
+    with only_json(json), work("label") as task, _told_when_stopped():
         result = run_labelling(
             project,
             chosen,
@@ -97,16 +98,16 @@ def label(
             note(f"set aside: {project.relative(path)}")
 
 
-def _refuse_closed_gate(project: Project, filter: Filter, input: Path, oracle: str | None) -> None:
-    """Nobody is asked about money for a run that its gate will not let begin."""
-    from distillery_core.stages.gates import calibration_gate
-    from distillery_core.stages.label import is_sample
-    from distillery_core.stages.oracles import choose_oracle, oracle_identity
+@contextmanager
+def _told_when_stopped() -> Iterator[None]:
+    """A run that a budget or stop rule ended has spent money too: say how much."""
+    from distillery_core.labelling.run import LabellingStopped
 
-    spec = choose_oracle(project, filter, oracle)
-    if not is_sample(input):
-        state = calibration_gate(project, filter, oracle_identity(spec))
-        state.require(f"labelling with {filter.label}")
+    try:
+        yield
+    except LabellingStopped as stopped:
+        note(stopped.summary.money_line())
+        raise
 
 
 def _target(output: Path | None, output_dir: Path | None) -> Path | None:

@@ -75,6 +75,8 @@ def prepare(
         print_json(facts)
     else:
         _print(result.manifest, project.relative(result.folder))
+    if result.manifest.source.rejected:
+        note(f"set aside: {project.relative(result.folder)}.rejected.jsonl")
     check_prepared(result.manifest, max_bad)
     if not json:
         note(f"  -> distillery train --filter {filter}")

@@ -91,4 +91,4 @@ def _print(result: SampleResult, path: str) -> None:
     for name, asked in result.asked.items():
         say(f"  {name}: {result.drawn.get(name, 0)} of {asked}")
     if result.rejected:
-        note(f"{result.rejected} rows could not be used")
+        note(f"{result.rejected} rows could not be used, see {path}.rejected.jsonl")
