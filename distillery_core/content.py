@@ -11,6 +11,9 @@ from distillery_core.errors import UserError
 Kind = Literal["agents", "filters", "pipelines", "stacks"]
 
 _PACKAGE = Path(__file__).resolve().parent
+CARRIED = "_content"
+"""The folder of a wheel's package that holds the shipped content."""
+
 _PROJECT_MARKS = ("oracles.yaml", "filters")
 
 
@@ -28,7 +31,7 @@ def project_root(start: Path | None = None) -> Path:
 
 def shipped_root() -> Path:
     """The content that comes with the package: `_content` in a wheel, the checkout in a clone."""
-    carried = _PACKAGE / "_content"
+    carried = _PACKAGE / CARRIED
     return carried if carried.is_dir() else _PACKAGE.parent
 
 

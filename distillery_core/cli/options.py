@@ -104,15 +104,16 @@ def given(**settings: Any) -> dict[str, Any]:
 
 
 def chosen_filter(reference: str) -> tuple[Project, Filter]:
-    """The project of the working directory, and the filter that `--filter` names.
+    """The filter that `--filter` names, and its project: the working directory's, or the one that
+    a PATH lies in.
 
     Raises:
         UserError: no such filter, or every mistake of its files.
     """
     from distillery_core.filters import resolve_filter
-    from distillery_core.stages.project import open_project
+    from distillery_core.stages.project import project_of
 
-    project = open_project()
+    project = project_of(reference)
     return project, resolve_filter(reference, project.root)
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from distillery_core.content import project_root
+from distillery_core.content import CARRIED, project_root, shipped_root
 from distillery_core.errors import UserError
 from distillery_core.files import atomic_write, now_utc, sha256_file, write_json
 from distillery_core.filters import Filter, load_filter
@@ -68,6 +68,17 @@ def _of_version(filter: Filter) -> str:
 def open_project(start: Path | None = None) -> Project:
     """The project that `start` (default: the working directory) lies in."""
     return Project(project_root(start))
+
+
+def project_of(reference: str) -> Project:
+    """The project that a filter reference is about: the one whose `filters/<name>/v<N>` a PATH
+    names, else that of the working directory. So a command that a report or gate prints with a
+    path works from everywhere."""
+    folder = Path(reference).resolve()
+    root = folder.parents[2] if len(folder.parents) > 2 else folder
+    lies_there = (folder / CONFIG).is_file() and folder.parent.parent == root / "filters"
+    carried = root == shipped_root() and root.name == CARRIED
+    return Project(root) if lies_there and not carried else open_project()
 
 
 def adopt(project: Project, filter: Filter) -> Filter:

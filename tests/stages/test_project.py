@@ -10,7 +10,7 @@ import pytest
 from distillery_core.errors import UserError
 from distillery_core.filters import resolve_filter
 from distillery_core.stages.oracles import recording_folder
-from distillery_core.stages.project import ORIGIN, Project, adopt, open_project
+from distillery_core.stages.project import ORIGIN, Project, adopt, open_project, project_of
 
 
 def test_a_plugins_filter_is_adopted_with_its_origin(tmp_path: Path) -> None:
@@ -80,6 +80,19 @@ def test_an_upgraded_plugin_still_answers_for_its_adopted_filter(tmp_path: Path)
     path.write_text("[]", encoding="utf-8")
     with pytest.raises(UserError, match="where the filter comes from"):
         recording_folder(own)
+
+
+def test_a_path_names_the_project_that_it_lies_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = adopt(Project(tmp_path / "one"), resolve_filter("crisis", tmp_path))
+    elsewhere = tmp_path / "two" / "filters"
+    elsewhere.mkdir(parents=True)
+    monkeypatch.chdir(elsewhere.parent)
+    assert project_of(str(own.folder)).root == (tmp_path / "one").resolve()
+    assert project_of("crisis").root == elsewhere.parent.resolve()
+    plugins = resolve_filter("crisis", elsewhere.parent).folder
+    assert project_of(str(plugins)).root == elsewhere.parent.resolve()
 
 
 def test_paths_are_shown_as_one_would_type_them(tmp_path: Path) -> None:

@@ -38,11 +38,11 @@ def score(
 
     A line that cannot be scored goes to <output>.rejected.jsonl with its number and the reason.
     """
-    from distillery_core.stages.project import open_project
+    from distillery_core.stages.project import project_of
     from distillery_core.stages.score import score as run_scoring
 
     options.output_file(output)
-    project = open_project()
+    project = project_of(filter)
     with only_json(json), work("score") as task:
         result = run_scoring(
             project,
