@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,7 +9,7 @@ from distillery_core.cli.console import note
 from distillery_core.errors import CheckFailed, UserError
 
 if TYPE_CHECKING:
-    from distillery_core.labelling.projection import Projection as LabelProjection
+    pass
 
 ASK_ABOVE_USD = 5.0
 """A run that may cost more than this is asked about; the seed's whole labelling job cost $8."""
@@ -26,20 +25,6 @@ class Projection(Protocol):
     def paid(self) -> bool: ...
 
     def line(self) -> str: ...
-
-
-def limited(projection: LabelProjection, limit: int | None) -> LabelProjection:
-    """The projection of a run that asks about at most `limit` articles."""
-    if limit is None or limit >= projection.to_ask:
-        return projection
-    share = limit / projection.to_ask
-    return dataclasses.replace(
-        projection,
-        articles=min(limit, projection.articles),
-        to_ask=limit,
-        low_usd=projection.low_usd * share,
-        high_usd=projection.high_usd * share,
-    )
 
 
 def usd(amount: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from distillery_core.filters.filter import Filter
@@ -120,3 +120,23 @@ def _guessed(
 def _shortest_answer(filter: Filter) -> int:
     """Characters of an answer that holds nothing but one-digit scores."""
     return len(json.dumps(dict.fromkeys(filter.dimensions, 0)))
+
+
+def limited(projection: Projection, limit: int | None) -> Projection:
+    """The projection of a run that asks about at most `limit` articles."""
+    if limit is None or limit >= projection.to_ask:
+        return projection
+    fewer = _scaled(projection, limit)
+    return replace(fewer, articles=min(limit, projection.articles))
+
+
+def with_calls(projection: Projection, further: int) -> Projection:
+    """With further calls that cost about as much as the projected ones."""
+    return _scaled(projection, projection.to_ask + further)
+
+
+def _scaled(projection: Projection, calls: int) -> Projection:
+    """The same price a call for another number of calls; unknown where there were none."""
+    share = calls / projection.to_ask if projection.to_ask else 0.0
+    low, high = projection.low_usd * share, projection.high_usd * share
+    return replace(projection, to_ask=calls, low_usd=low, high_usd=high)

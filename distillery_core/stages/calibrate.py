@@ -18,7 +18,7 @@ from distillery_core.dataset.rows import read_articles
 from distillery_core.dataset.sampling import Round
 from distillery_core.errors import UserError
 from distillery_core.filters import Filter
-from distillery_core.labelling.projection import Projection
+from distillery_core.labelling.projection import Projection, limited, with_calls
 from distillery_core.labelling.run import (
     Label,
     LabelSettings,
@@ -27,6 +27,7 @@ from distillery_core.labelling.run import (
     label_articles,
 )
 from distillery_core.oracle.ledger import Ledger
+from distillery_core.oracle.ledger_report import Money, money
 from distillery_core.oracle.opening import open_oracle
 from distillery_core.oracle.spec import OracleSpec
 from distillery_core.stages.label import projection as label_projection
@@ -46,11 +47,15 @@ from distillery_core.verdicts.decision import Decision
 
 @dataclass(frozen=True, slots=True)
 class CalibrationResult:
-    """A judged round: its verdict, where the report lies, what the answers took."""
+    """A judged round: its verdict, where the report lies, what the labels took.
+
+    `money` is all that the ledger shows for the filter, the calls of a reading model included.
+    """
 
     judged: Judged
     summary: LabelSummary
     sample: Path
+    money: Money
 
     @property
     def decision(self) -> Decision:
@@ -107,7 +112,8 @@ def calibrate(
         given = _round_input(project, filter, round, path, articles, labelled, spec)
         given = replace(given, remaining=_remaining(input, articles))
         judged = judge_round(filter, given, project.home(filter), project.root, reader)
-    return CalibrationResult(judged, labelled.summary, path)
+        spent = money(ledger, filter.label)
+    return CalibrationResult(judged, labelled.summary, path, spent)
 
 
 def projection(
@@ -118,14 +124,27 @@ def projection(
     sample: Path | None = None,
     input: Path | None = None,
     oracle: str | None = None,
-) -> Projection:
-    """What a round will cost; a sample that is not drawn yet is drawn for it.
+    read: bool = True,
+) -> Projection | None:
+    """What a round will cost, before anything is drawn or asked.
 
-    Raises:
-        UserError: as `calibrate`.
+    With a model that reads, the judgement of each article's scope (where no reviewed classes exist)
+    and the reading are calls too; they are taken to cost what a label costs.
+
+    Returns:
+        None where there is nothing to look at; `calibrate` says what is missing.
     """
-    path = _sample_file(project, filter, round, sample, input, silent)
-    return label_projection(project, filter, path, oracle)
+    wanted = filter.config.calibration
+    seed = wanted.random_seed if round == "calibration" else wanted.validation_seed
+    source = sample or input or project.sample_path(filter, round, seed)
+    if sample is None and input is None and not source.is_file():
+        return None
+    size = wanted.n_positive + wanted.n_negative + wanted.n_edge
+    labels = limited(label_projection(project, filter, source, oracle), size)
+    if not read or choose_oracle(project, filter, oracle).recording is not None:
+        return labels
+    scopes = 0 if filter.config.sampling.classes_file else min(size, labels.articles)
+    return with_calls(labels, scopes + 1)
 
 
 @dataclass(frozen=True)

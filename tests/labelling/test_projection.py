@@ -12,7 +12,7 @@ import pytest
 from distillery_core.errors import UserError
 from distillery_core.filters import Filter
 from distillery_core.labelling import label_file
-from distillery_core.labelling.projection import project_cost
+from distillery_core.labelling.projection import Projection, limited, project_cost, with_calls
 from distillery_core.oracle.ledger import Ledger
 
 Make = Callable[..., Any]
@@ -58,3 +58,14 @@ def test_says_that_a_recording_is_not_paid(
 def test_unknown_price_refuses(storm: Filter, serve: Make, spec_for: Make) -> None:
     with pytest.raises(UserError, match="no price"):
         project_cost(storm, [], 0, spec_for(serve(), price=None))
+
+
+def test_fewer_and_further_calls_cost_the_same_a_call() -> None:
+    whole = Projection(100, 80, 500, 60, 0.8, 1.6, True, "measured")
+    assert limited(whole, None) is whole
+    assert limited(whole, 90) is whole
+    part = limited(whole, 20)
+    assert (part.articles, part.to_ask, part.low_usd) == (20, 20, pytest.approx(0.2))
+    more = with_calls(part, 21)
+    assert (more.to_ask, more.high_usd) == (41, pytest.approx(0.82))
+    assert with_calls(limited(whole, 0), 3).high_usd == 0

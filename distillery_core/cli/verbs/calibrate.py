@@ -9,7 +9,7 @@ import typer
 
 from distillery_core.cli import options
 from distillery_core.cli.console import note, only_json, print_json
-from distillery_core.cli.money import ASK_ABOVE_USD, confirm, limited
+from distillery_core.cli.money import ASK_ABOVE_USD, confirm, usd
 from distillery_core.cli.results import (
     decision_facts,
     exit_by,
@@ -22,10 +22,7 @@ from distillery_core.cli.work import work
 
 if TYPE_CHECKING:
     from distillery_core.dataset.sampling import Round
-    from distillery_core.filters import Filter
-    from distillery_core.labelling.projection import Projection
     from distillery_core.stages.calibrate import CalibrationResult
-    from distillery_core.stages.project import Project
 
 app = single()
 
@@ -63,10 +60,13 @@ def calibrate(
     labelling needs both rounds. Exit code 0 only on PASS.
     """
     from distillery_core.stages.calibrate import calibrate as run_round
+    from distillery_core.stages.calibrate import projection
 
     which: Round = "validation" if validate else "calibration"
     project, chosen = options.chosen_filter(filter)
-    projected = _projection(project, chosen, which, sample, input, oracle)
+    projected = projection(
+        project, chosen, round=which, sample=sample, input=input, oracle=oracle, read=read
+    )
     if projected is not None:
         confirm(projected, budget=budget, yes=yes, ask_above=ask_above)
     with only_json(json), work(which) as task:
@@ -89,28 +89,10 @@ def calibrate(
     else:
         print_decision(decision, project.relative(result.judged.report_path))
         print_summary(result.summary)
+        if result.summary.paid:
+            note(f"all calls of {chosen.label} so far: {usd(result.money.spent_usd)}")
         note(_next(filter, validate, decision.word))
     exit_by(decision)
-
-
-def _projection(
-    project: Project,
-    filter: Filter,
-    which: Round,
-    sample: Path | None,
-    input: Path | None,
-    oracle: str | None,
-) -> Projection | None:
-    """Of the sample, or of as many articles as one will hold; None where the stage will refuse."""
-    from distillery_core.stages.label import projection
-
-    wanted = filter.config.calibration
-    seed = wanted.random_seed if which == "calibration" else wanted.validation_seed
-    source = sample or input or project.sample_path(filter, which, seed)
-    if sample is None and input is None and not source.is_file():
-        return None
-    whole = projection(project, filter, source, oracle)
-    return limited(whole, wanted.n_positive + wanted.n_negative + wanted.n_edge)
 
 
 def _facts(result: CalibrationResult) -> dict[str, object]:

@@ -11,7 +11,7 @@ import typer
 
 from distillery_core.cli import options
 from distillery_core.cli.console import note, only_json, print_json, say
-from distillery_core.cli.money import ASK_ABOVE_USD, confirm, limited
+from distillery_core.cli.money import ASK_ABOVE_USD, confirm
 from distillery_core.cli.results import print_summary, summary_facts
 from distillery_core.cli.verb import single, verb
 from distillery_core.cli.work import with_total, work
@@ -63,6 +63,7 @@ def label(
     Needs both calibration gates open, unless the input is a sample of `distillery sample`. The
     same command started again goes on where it stopped; nothing answered is asked again.
     """
+    from distillery_core.labelling.projection import limited
     from distillery_core.stages.label import label as run_labelling
     from distillery_core.stages.label import projection, require_gate
 

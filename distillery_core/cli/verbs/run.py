@@ -9,7 +9,7 @@ import typer
 
 from distillery_core.cli import options
 from distillery_core.cli.console import say
-from distillery_core.cli.money import ASK_ABOVE_USD, confirm, limited
+from distillery_core.cli.money import ASK_ABOVE_USD, confirm
 from distillery_core.cli.verb import single, verb
 from distillery_core.cli.work import work
 
@@ -67,6 +67,7 @@ def run(
     steps from before. The store is .distillery/zenml unless ZENML_CONFIG_PATH or ZENML_STORE_URL
     is set; no login is needed.
     """
+    from distillery_core.labelling.projection import limited
     from distillery_core.pipelines.run import run_distill
     from distillery_core.stages.label import projection
 
