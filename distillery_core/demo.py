@@ -121,7 +121,7 @@ class _Demo:
                     progress=task.progress,
                 )  # fmt: skip
             self.screen.say(f"{found.summary.labelled} answers; {found.summary.money_line()}")
-            self._verdict(kind, found.decision, found.report)
+            self._verdict(kind, found.judged.decision, found.judged.report_path)
         spec = choose_oracle(self.project, self.filter)
         state = gates.calibration_gate(
             self.project, self.filter, oracle_identity(self.filter, spec)
@@ -162,7 +162,7 @@ class _Demo:
         with self.screen.work("evaluate") as task:
             found = evaluate.evaluate(self.project, self.filter, progress=task.progress)
         self.result.test_mae = found.judged.front.measurements["test_mae"].value
-        self._verdict("evaluation", found.decision, found.report)
+        self._verdict("evaluation", found.judged.decision, found.judged.report_path)
         for advice in found.judged.recommendations:
             self.screen.say(f"  recommended: {_plain(advice)}")
 

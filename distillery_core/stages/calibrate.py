@@ -42,7 +42,6 @@ from distillery_core.stages.project import Project, adopt
 from distillery_core.stages.repeats import recorded_repeats
 from distillery_core.stages.sample import draw, holds_sample, read_sample
 from distillery_core.types import Article, Progress, Scores, silent
-from distillery_core.verdicts.decision import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +55,6 @@ class CalibrationResult:
     summary: LabelSummary
     sample: Path
     money: Money
-
-    @property
-    def decision(self) -> Decision:
-        """The verdict with its lines."""
-        return self.judged.decision
-
-    @property
-    def report(self) -> Path:
-        """Where the report lies."""
-        return self.judged.report_path
 
 
 def calibrate(

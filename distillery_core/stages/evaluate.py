@@ -20,7 +20,6 @@ from distillery_core.stages.project import Project, adopt
 from distillery_core.stages.promote import promoted_model
 from distillery_core.tracking import Tracker, track
 from distillery_core.types import Progress, silent
-from distillery_core.verdicts.decision import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +28,6 @@ class EvaluationResult:
 
     judged: Judged
     predictions: Path | None
-
-    @property
-    def decision(self) -> Decision:
-        """The verdict with its lines."""
-        return self.judged.decision
-
-    @property
-    def report(self) -> Path:
-        """Where `model_evaluation.md` lies."""
-        return self.judged.report_path
 
 
 def evaluate(

@@ -44,7 +44,7 @@ def evaluate(
             mlflow=bool(option("mlflow")),
             progress=progress,
         )
-    plots = result.report.with_name(PLOTS)
+    plots = result.judged.report_path.with_name(PLOTS)
     details = [path for path in (result.predictions, plots) if path is not None and path.exists()]
-    verdict = Verdict.of("evaluation", result.decision)
-    return report_text(result.report), verdict, ProjectFiles.of(work.root, *details)
+    verdict = Verdict.of("evaluation", result.judged.decision)
+    return report_text(result.judged.report_path), verdict, ProjectFiles.of(work.root, *details)

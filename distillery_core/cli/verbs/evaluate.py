@@ -57,11 +57,13 @@ def evaluate(
             progress=task.progress,
         )
     if json:
-        print_json(decision_facts(result.decision) | {"report": str(result.report)})
+        print_json(
+            decision_facts(result.judged.decision) | {"report": str(result.judged.report_path)}
+        )
     else:
-        print_decision(result.decision, project.relative(result.report))
-        note(_next(filter, result.decision.word))
-    exit_by(result.decision)
+        print_decision(result.judged.decision, project.relative(result.judged.report_path))
+        note(_next(filter, result.judged.decision.word))
+    exit_by(result.judged.decision)
 
 
 def _next(filter: str, word: str) -> str:
