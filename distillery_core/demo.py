@@ -11,7 +11,7 @@ import html
 import importlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +21,16 @@ from distillery_core.dataset.sampling import Round
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.files import atomic_write
 from distillery_core.filters import Filter, resolve_filter
+from distillery_core.filters.score_rules import overall
+from distillery_core.filters.text_view import pattern_text
 from distillery_core.oracle.recording import HEAD, RecordingHead
 from distillery_core.plugins.manager import load_plugins
+from distillery_core.reports.examples import (
+    EXAMPLE_HEADER,
+    ExampleScore,
+    example_rows,
+    spread,
+)
 from distillery_core.stages import calibrate, evaluate, gates, label, prepare, promote, score, train
 from distillery_core.stages.oracles import RECORDING, choose_oracle, oracle_identity
 from distillery_core.stages.project import Project
@@ -189,12 +197,28 @@ class _Demo:
         self._examples(output)
 
     def _examples(self, output: Path) -> None:
-        names = self.filter.dimensions
-        rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
-        scored = sorted((r for r in rows if r["status"] == "scored"), key=lambda r: -r["overall"])
-        every = scored[:: max(len(scored) // SHOWN_SCORES, 1)]
-        cells = [_cells(row, names) for row in every[:SHOWN_SCORES]]
-        self.screen.table(("article", "overall", "tier", *names), cells)
+        """Scores from the highest to the lowest, beside what the oracle said."""
+        labelled = self._labelled_overalls()
+        examples = [
+            ExampleScore(
+                row["title"], row["overall"], row["tier"], row["scores"], labelled.get(row["id"])
+            )
+            for row in _rows(output)
+            if row["status"] == "scored"
+        ]
+        self.screen.table(EXAMPLE_HEADER, example_rows(spread(examples, SHOWN_SCORES)))
+        self.screen.say("labelled: the oracle's overall score; four in five were trained on.")
+
+    def _labelled_overalls(self) -> dict[str, float]:
+        chosen = self.filter
+        return {
+            row["id"]: overall(
+                chosen,
+                row[chosen.analysis_key]["dimensions"],
+                pattern_text(row["title"], row["content"]),
+            ).value
+            for row in _rows(self.project.labelled_path(chosen))
+        }
 
     def _gate(
         self, what: str, state: GateState, kinds: Sequence[gates.ReportKind], record: bool = True
@@ -268,9 +292,10 @@ def _plain(markdown: str) -> str:
     return html.unescape(markdown).replace("**", "").replace("\\_", "_")
 
 
-def _cells(row: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
-    scores = (f"{row['scores'][name]:.1f}" for name in names)
-    return (row["title"], f"{row['overall']:.1f}", row["tier"], *scores)
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as handle:
+        for line in handle:
+            yield json.loads(line)
 
 
 def _corpus() -> Callable[[], Iterable[dict[str, Any]]]:

@@ -117,8 +117,3 @@ def valid(scored: Sequence[ScoredArticle], *classes: SampleClass) -> list[Scored
         for one in scored
         if one.scores is not None and (not classes or one.class_name in classes)
     ]
-
-
-def overalls(scored: Sequence[ScoredArticle], *classes: SampleClass) -> list[float]:
-    """Overall scores of the valid ones of the given classes."""
-    return [one.overall for one in valid(scored, *classes) if one.overall is not None]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from distillery_core.agents.scored import overalls, score_sample, valid
+from distillery_core.agents.scored import score_sample, valid
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.labelling.run import Label, Setback
@@ -29,7 +29,7 @@ def test_a_sample_is_joined_with_its_answers(floods: Filter) -> None:
     assert scored[0].overall == pytest.approx(10 * 0.5 + 5 * 0.3)
     assert [one.failure for one in scored[1:]] == ["no JSON", "too short", "open", "not answered"]
     assert [one.article.id for one in valid(scored)] == ["a"]
-    assert overalls(scored, "off_topic") == []
+    assert valid(scored, "off_topic") == []
 
 
 def test_given_classes_replace_the_samplers(floods: Filter) -> None:
