@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from distillery_core.dataset.lines import read_lines
 from distillery_core.dataset.rejects import MAX_BAD, Rejects
 from distillery_core.dataset.rows import read_articles
-from distillery_core.errors import CheckFailed
+from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters import Filter
 from distillery_core.labelling.label_file import label_file
 from distillery_core.labelling.projection import Projection, project_cost
@@ -93,6 +94,21 @@ def default_output(project: Project, filter: Filter, input: Path, as_sample: boo
     if as_sample:
         return project.labelled_sample_path(filter, input)
     return project.labelled_path(filter)
+
+
+def refuse_shorter(target: Path, articles: int) -> None:
+    """See that a part of a corpus does not silently take the place of a longer batch.
+
+    Raises:
+        UserError: the file holds more labelled rows than this run can write.
+    """
+    there = sum(1 for _ in read_lines(target)) if target.is_file() else 0
+    if there > articles:
+        raise UserError(
+            f"holds {there} labelled articles, this run would replace them by {articles} at most",
+            where=target,
+            hint="name another place with --output (answers are in the ledger either way)",
+        )
 
 
 def require_gate(project: Project, filter: Filter, input: Path, oracle: str | None = None) -> bool:

@@ -160,3 +160,14 @@ def test_approving_names_a_report_that_exists(calibrated: Project) -> None:
         gates.approve(calibrated, chosen, report="horoscope", who="Ada", why="why")
     with pytest.raises(UserError, match="needs no approval"):
         gates.approve(calibrated, chosen, report="calibration", who="Ada", why="why")
+
+
+def test_a_part_of_the_corpus_does_not_replace_a_longer_batch(tmp_path: Path) -> None:
+    batch = tmp_path / "labeled_articles.jsonl"
+    label.refuse_shorter(batch, 1)
+    batch.write_text("{}\n" * 12, encoding="utf-8")
+    label.refuse_shorter(batch, 12)
+    with pytest.raises(UserError, match="holds 12 labelled articles") as refused:
+        label.refuse_shorter(batch, 10)
+    assert refused.value.hint is not None
+    assert "--output" in refused.value.hint

@@ -65,14 +65,19 @@ def label(
     """
     from distillery_core.labelling.projection import limited
     from distillery_core.stages.label import label as run_labelling
-    from distillery_core.stages.label import projection, require_gate
+    from distillery_core.stages.label import projection, refuse_shorter, require_gate
 
     target = _target(output, output_dir)
     articles = _limit(limit, max_batches, batch_size)
     project, chosen = options.chosen_filter(filter)
     # Nobody is asked about money for a run that its gate will not let begin.
-    require_gate(project, chosen, input, oracle)
-    projected = limited(projection(project, chosen, input, oracle), articles)
+    as_sample = require_gate(project, chosen, input, oracle)
+    whole = projection(project, chosen, input, oracle)
+    if target is None and not as_sample:
+        refuse_shorter(
+            project.labelled_path(chosen), min(whole.articles, articles or whole.articles)
+        )
+    projected = limited(whole, articles)
     confirm(projected, budget=budget, yes=yes, ask_above=ask_above)
     with only_json(json), work("label") as task, _told_when_stopped():
         result = run_labelling(
