@@ -198,7 +198,7 @@ def _open_run(
     try:
         if is_local:
             (project / LOCAL_STORE).parent.mkdir(parents=True, exist_ok=True)
-        with _quiet_migrations():
+        with quiet_migrations():
             client = MlflowClient(tracking_uri=address)
             experiment_id = _experiment_id(client, experiment, project if is_local else None)
             run = client.create_run(experiment_id, run_name=run_name, tags=dict(tags))
@@ -221,7 +221,7 @@ def _experiment_id(client: Any, name: str, project: Path | None) -> str:
 
 
 @contextmanager
-def _quiet_migrations() -> Iterator[None]:
+def quiet_migrations() -> Iterator[None]:
     """The first use of a SQLite store prints a page of schema migrations; nobody asked."""
     loggers = [logging.getLogger(name) for name in ("alembic", "mlflow.store.db.utils")]
     levels = [logger.level for logger in loggers]

@@ -6,5 +6,5 @@ evaluate.py                                      depends.py      what each step 
 distill.py    the whole way                      training_options.py  settings that a run may give
 run.py        runs one for a verb                run_file.py     checks a run's YAML
 environment.py  ZenML's store of a project       checked.py      stops at the first failed step
-tracker.py    the stack's experiment tracker
+tracker.py    the stack's experiment tracker     stage.py  a verb's promotion, shown in ZenML
 """

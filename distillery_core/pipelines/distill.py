@@ -39,6 +39,7 @@ def distill(
     mlflow: bool = True,
     promote: bool = True,
     who: str | None = None,
+    wait_for_approval: float | None = None,
 ) -> None:
     """Calibrate, label, prepare, train, evaluate and promote.
 
@@ -61,6 +62,7 @@ def distill(
         mlflow: whether parameters and metrics are logged to MLflow.
         promote: whether an accepted model is promoted.
         who: who promotes, for the record.
+        wait_for_approval: minutes to stand still at a REVIEW until somebody approves it.
     """
     scope = open_scope(filter, project, oracle)
     articles = Articles.of(scope, input, sample, validation_sample)

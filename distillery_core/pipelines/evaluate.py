@@ -16,6 +16,7 @@ def evaluate(
     budget: float | None = None,
     read: bool = True,
     mlflow: bool = True,
+    wait_for_approval: float | None = None,
 ) -> None:
     """Evaluate the model that lies in the filter's folder; the run fails unless it may be promoted.
 
@@ -26,6 +27,7 @@ def evaluate(
         budget: cap in USD on all that was ever spent on the filter.
         read: whether a model reads the evidence.
         mlflow: whether numbers and report are logged to MLflow.
+        wait_for_approval: minutes to stand still at a REVIEW until somebody approves it.
     """
     scope = open_scope(filter, project, oracle)
     dataset = lying_there(scope, "dataset", scope.project.training_dir(scope.filter))

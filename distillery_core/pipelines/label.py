@@ -18,12 +18,14 @@ def label(
     concurrency: int | None = None,
     limit: int | None = None,
     max_bad: float = 0.01,
+    wait_for_approval: float | None = None,
 ) -> None:
     """Label articles with a prompt whose calibration passed; see `calibrate` for the parameters.
 
     Args:
         limit: at most so many articles.
         max_bad: share of rows that may be set aside.
+        wait_for_approval: minutes to stand still at a REVIEW until somebody approves it.
     """
     scope = open_scope(filter, project, oracle)
     articles = FileRef.of(scope.path(input))

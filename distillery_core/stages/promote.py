@@ -9,6 +9,7 @@ from pathlib import Path
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.files import now_utc
 from distillery_core.filters import Filter
+from distillery_core.model_registry import register_promoted
 from distillery_core.publish import promotion
 from distillery_core.publish.promotion import Promotion
 from distillery_core.stages.gates import evaluation_evidence, evaluation_gate, report_path
@@ -17,8 +18,13 @@ from distillery_core.student.checkpoint import model_sha256
 from distillery_core.verdicts.front_matter import read_report
 
 
-def promote(project: Project, filter: Filter, *, who: str | None = None) -> Promotion:
+def promote(
+    project: Project, filter: Filter, *, who: str | None = None, mlflow: bool = True
+) -> Promotion:
     """Put the filter's model into use.
+
+    Args:
+        mlflow: where runs are tracked, the model gets the alias `production` in MLflow's registry.
 
     Raises:
         GateClosed: the evaluation does not let exactly this model through.
@@ -35,10 +41,15 @@ def promote(project: Project, filter: Filter, *, who: str | None = None) -> Prom
         who=who or _who(),
         when=now_utc(),
     )
-    return promotion.record(_folder(project, filter.name), entry)
+    kept = promotion.record(_folder(project, filter.name), entry)
+    if mlflow:
+        _register(project, filter.name, kept)
+    return kept
 
 
-def rollback(project: Project, name: str, *, who: str | None = None) -> Promotion:
+def rollback(
+    project: Project, name: str, *, who: str | None = None, mlflow: bool = True
+) -> Promotion:
     """Go back to the version in use before, if its model is still the one that was judged.
 
     Raises:
@@ -46,7 +57,10 @@ def rollback(project: Project, name: str, *, who: str | None = None) -> Promotio
     """
     for entry in promotion.read_promotions(_folder(project, name))[1:2]:
         _model_of(project, name, entry)
-    return promotion.rollback(_folder(project, name), who=who or _who(), when=now_utc())
+    entry = promotion.rollback(_folder(project, name), who=who or _who(), when=now_utc())
+    if mlflow:
+        _register(project, name, entry)
+    return entry
 
 
 def keep_promoted(project: Project, filter: Filter) -> Path | None:
@@ -115,6 +129,21 @@ def _model_of(project: Project, name: str, entry: Promotion) -> Path:
         f"{model}: is not the model that was judged and promoted",
         [f"promoted {entry.model_sha256[:12]}, found {model_sha256(model)[:12]}"],
         hint="distillery evaluate and promote judge the new one; promote --rollback goes back",
+    )
+
+
+def _register(project: Project, name: str, entry: Promotion) -> None:
+    facts = {
+        "filter_version": f"v{entry.version}",
+        "model_sha256": entry.model_sha256,
+        "report_sha256": entry.report_sha256,
+        "verdict": entry.verdict,
+        "approved_by": entry.approved_by,
+        "stage": "production",
+    }
+    folder = _model_of(project, name, entry).resolve()
+    register_promoted(
+        project.root, name, folder, {key: said for key, said in facts.items() if said}
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from zenml import log_metadata, step
+from zenml import add_tags, get_step_context, log_metadata, step
 from zenml.types import MarkdownString
 
 from distillery_core.errors import GateClosed
@@ -14,6 +15,7 @@ from distillery_core.steps import materializer as _materializer  # noqa: F401  (
 from distillery_core.steps.project_files import ProjectFiles
 from distillery_core.steps.reports import keep_report
 from distillery_core.steps.verdict import Permit, Verdict
+from distillery_core.steps.waiting import wait_for_approval
 from distillery_core.steps.work import Work, open_work, option, say
 from distillery_core.types import Level
 from distillery_core.verdicts.gate import Expected, GateState
@@ -56,8 +58,10 @@ def validation_gate(
     evidence = gates.calibration_evidence(work.filter, oracle)
     _keep(work, "calibration", calibration, evidence)
     _keep(work, "validation", validation, evidence)
-    state = gates.calibration_gate(work.project, work.filter, oracle)
-    return _permit(work, "labelling", "validation", state)
+    return _permit(
+        *(work, "labelling", "validation"),
+        lambda: gates.calibration_gate(work.project, work.filter, oracle),
+    )
 
 
 @step(enable_cache=False)
@@ -84,8 +88,10 @@ def evaluation_gate(
         if files is not None:
             files.fill_in(work.root, say)
     _keep(work, "evaluation", report, gates.evaluation_evidence(work.project, work.filter))
-    state = gates.evaluation_gate(work.project, work.filter)
-    return _permit(work, "promotion", "evaluation", state)
+    return _permit(
+        *(work, "promotion", "evaluation"),
+        lambda: gates.evaluation_gate(work.project, work.filter),
+    )
 
 
 def _put_back(work: Work, *artefacts: ProjectFiles | None) -> None:
@@ -102,8 +108,12 @@ def _keep(
         keep_report(gates.report_path(work.project, work.filter, kind), text, evidence, say)
 
 
-def _permit(work: Work, what: str, gate: str, state: GateState) -> Permit:
-    """The permit, or GateClosed; either way the step carries the reason."""
+def _permit(work: Work, what: str, gate: str, ask: Callable[[], GateState]) -> Permit:
+    """The permit, or GateClosed; either way step and run carry the reason.
+
+    A REVIEW is waited for as long as the run's `wait_for_approval` says.
+    """
+    state = wait_for_approval(ask, option("wait_for_approval"), say)
     _record(what, state.open, state.verdict, state.reasons, next_command=state.next_command)
     state.require(what)
     return Permit(gate=gate, filter=work.filter.label)
@@ -115,3 +125,7 @@ def _record(what: str, passed: bool, verdict: str, reasons: tuple[str, ...], **m
     say(f"gate before {what}: {state} ({said})")
     facts = {"gate": state, "before": what, "verdict": verdict or "none", "reason": said, **more}
     log_metadata({name: value for name, value in facts.items() if value})
+    if not passed:
+        # A gate that said no is no crash: the list of runs tells the two apart by this.
+        wanted = "waiting-for-approval" if verdict == "REVIEW" else "gate-closed"
+        add_tags(tags=[wanted], run=get_step_context().pipeline_run.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ import yaml
 
 from distillery_core.errors import DistilleryError, GateClosed
 from distillery_core.filters import resolve_filter
+from distillery_core.pipelines.environment import STORE_FOLDER
 from distillery_core.pipelines.run import RunOutcome, run_distill
+from distillery_core.pipelines.stage import show_stage
+from distillery_core.publish.promotion import promoted
 from distillery_core.stages import gates
 from distillery_core.stages.project import Project
 
@@ -53,6 +57,14 @@ class Runner:
     def _keep(self, outcome: RunOutcome) -> None:
         self.outcome = outcome
 
+    def tags(self) -> set[str]:
+        """Of the newest run."""
+        from zenml.client import Client
+
+        assert self.outcome is not None
+        found = Client().get_pipeline_run(self.outcome.name)
+        return {tag.name for tag in found.tags}
+
     def approve(self, report: str) -> None:
         found = resolve_filter("crisis", self.project)
         gates.approve(Project(self.project), found, report=report, who="A. Tester", why="read it")
@@ -69,6 +81,27 @@ def _lenient(project: Path) -> None:
     path.write_text(yaml.safe_dump(table, sort_keys=False), encoding="utf-8")
 
 
+def _in_production(project: Path, home: Path) -> None:
+    """The promoted model in ZenML's model control plane, with the artefact it was trained as."""
+    from zenml.client import Client
+
+    promotion = promoted(home.parent)
+    assert promotion is not None
+    version = Client().get_model_version("crisis", "production")
+    assert version.name == f"v1-{promotion.model_sha256[:12]}"
+    assert version.run_metadata["verdict"] == "REVIEW"
+    assert version.run_metadata["approved_by"] == "A. Tester"
+    assert version.get_artifact("model") is not None
+
+    # A verb moves the stage too: here to a model that was promoted after it.
+    (project / STORE_FOLDER).mkdir(parents=True, exist_ok=True)  # the store of tests is elsewhere
+    later = promotion.model_copy(update={"model_sha256": "f" * 64})
+    assert show_stage(project, "crisis", later)
+    assert Client().get_model_version("crisis", version.name).stage == "archived"
+    assert show_stage(project, "crisis", promotion)
+    assert Client().get_model_version("crisis", version.name).stage == "production"
+
+
 def test_from_articles_to_a_promoted_model(zenml_store: Path, project: Path) -> None:
     from distillery_core.student.testing import tiny_base
 
@@ -82,15 +115,20 @@ def test_from_articles_to_a_promoted_model(zenml_store: Path, project: Path) -> 
     assert run.outcome is not None and run.outcome.status == "failed"
     assert "REVIEW" in run.outcome.steps[-1].reason
     assert not (project / "datasets" / "labeled").exists()
+    assert run.tags() == {"waiting-for-approval"}
 
-    # Approved: the same run goes on where it stopped, and nothing is asked or judged again.
-    run.approve("validation")
-    states = run()
+    # A run may also stand still until somebody approves: it goes on, and nothing is asked again.
+    person = Timer(3.0, run.approve, ["validation"])
+    person.start()
+    states = run(wait_for_approval=10)
+    person.join()
+    assert any(line.startswith("waiting up to 10 min") for line in run.said)
     assert list(states) == [*ROUNDS, *WORK, "evaluation_gate"]
     assert states["calibration"] == states["validation"] == "cached"
     assert {states[name] for name in WORK} == {"completed"}
     # A student of two random layers fails, and a FAIL ends the run before the promotion.
     assert states["evaluation_gate"] == "failed" and "promote" not in states
+    assert run.tags() == {"gate-closed"}
     assert isinstance(run.error, GateClosed)
 
     # Other criteria: only the evaluation is done again.
@@ -116,6 +154,7 @@ def test_from_articles_to_a_promoted_model(zenml_store: Path, project: Path) -> 
     assert [path.read_text(encoding="utf-8") for path in aside] == ["mine\n"]
     assert any("put back" in line for line in run.said)
     assert (home.parent / "promoted.yaml").is_file()
+    _in_production(project, home)
 
     # A report that was edited by hand is not put back: its gate closes.
     report = home / "calibration_report.md"

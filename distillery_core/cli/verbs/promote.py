@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from distillery_core.cli.console import note, print_json, say
-from distillery_core.cli.options import FilterOption, JsonOption, chosen_filter
+from distillery_core.cli.options import MLFLOW, FilterOption, JsonOption, chosen_filter
 from distillery_core.cli.verb import single, verb
 
 app = single()
@@ -26,16 +26,23 @@ def promote(
     who: Annotated[
         str | None, typer.Option(metavar="NAME", help="Who promotes; default: your login name.")
     ] = None,
+    mlflow: Annotated[bool, MLFLOW] = True,
     json: JsonOption = False,
 ) -> None:
-    """Make a version the one that `distillery score` uses; needs its evaluation gate open."""
+    """Make a version the one that `distillery score` uses; needs its evaluation gate open.
+
+    Where runs are tracked in MLflow, the model gets the alias `production` in its registry; where
+    the project uses ZenML, it is in production in its model control plane.
+    """
     import distillery_core.stages.promote as stage
+    from distillery_core.pipelines.stage import show_stage
 
     project, chosen = chosen_filter(filter)
     if rollback:
-        promotion = stage.rollback(project, chosen.name, who=who)
+        promotion = stage.rollback(project, chosen.name, who=who, mlflow=mlflow)
     else:
-        promotion = stage.promote(project, chosen, who=who)
+        promotion = stage.promote(project, chosen, who=who, mlflow=mlflow)
+    show_stage(project.root, chosen.name, promotion)
     if json:
         print_json(promotion.model_dump())
         return

@@ -60,6 +60,10 @@ def run(
     who: Annotated[
         str | None, typer.Option(metavar="NAME", help="Who promotes, for the record.")
     ] = None,
+    wait_for_approval: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="MINUTES", help="Stand still at a REVIEW until it is approved."),
+    ] = None,
 ) -> None:
     """Calibrate, validate, label, prepare, train, evaluate and promote, each behind its gate.
 
@@ -96,6 +100,7 @@ def run(
         "mlflow": mlflow,
         "promote": promote,
         "who": who,
+        "wait_for_approval": wait_for_approval,
     }
     projected = limited(projection(project, chosen, input, oracle), limit)
     confirm(projected, budget=budget, yes=yes, ask_above=ask_above)
