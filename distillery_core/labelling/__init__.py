@@ -3,6 +3,9 @@
 parsing.py     finds the answer in what a model wrote      pool.py        work in order, flat memory
 run.py         labels a stream of articles                 output.py      labelled and skipped rows
 label_file.py  labels a file into a file                   projection.py  what a run will cost
+several.py     several answers an article, one label       canaries.py    has the oracle drifted?
+provider_batch.py  a run by provider batches               batch_watch.py until each has ended
+batch_questions.py which questions go into a batch, and the file that carries them
 """
 
 from __future__ import annotations

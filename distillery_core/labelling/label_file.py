@@ -16,13 +16,11 @@ from distillery_core.labelling.run import Label, LabellingRun, LabelSettings, La
 from distillery_core.oracle.client import Oracle
 from distillery_core.oracle.ledger import Ledger
 from distillery_core.oracle.ledger_job import open_job
-from distillery_core.oracle.opening import open_oracle
+from distillery_core.oracle.opening import RECORDING_FOLDER, open_oracle
 from distillery_core.oracle.prices import price_of
 from distillery_core.oracle.spec import OracleSpec
 from distillery_core.plugins.hookspecs import OracleProvider
 from distillery_core.types import Article, Progress, silent
-
-RECORDING_FOLDER = "recording"
 
 
 def ledger_path(project: Path) -> Path:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from pathlib import Path
 
+from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.labelling.run import question_of
+from distillery_core.labelling.run import answer_form, question_of
 from distillery_core.oracle.client import Usage
 from distillery_core.oracle.ledger import Ledger
 from distillery_core.oracle.ledger_report import TokenMeans, answered_ids, token_means
+from distillery_core.oracle.opening import RECORDING_FOLDER, open_oracle
 from distillery_core.oracle.prices import cost_nano, price_of, to_dollars
 from distillery_core.oracle.spec import OracleSpec, Price
 from distillery_core.types import Article
@@ -20,8 +24,14 @@ SAMPLE = 200
 """Articles whose prompts are measured; their mean length is known to a few percent."""
 
 _MEASURED_FROM = 20
-_CHARS_PER_TOKEN = (5.0, 2.5)
-"""English prose lies near 4.5, Chinese and code below 3: the range of the guess."""
+_CHARS_PER_TOKEN = (5.0, 3.5)
+_CHARS_PER_TOKEN_OF_OTHERS = (3.5, 1.5)
+_CHARS_PER_TOKEN_OF_CJK = (1.8, 0.8)
+"""The range over the tokenisers of today's large models: English prose lies near 4.5, Cyrillic,
+Greek, Arabic or Hindi near 2.5, Chinese, Japanese and Korean near 1.2."""
+
+_CJK = re.compile("[\u1100-\u11ff\u2e80-\ud7af\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
+_OTHERS = re.compile("[\u0250-\u10ff\u1200-\u1dff\ufb50-\ufdff\ufe70-\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +64,70 @@ def project_cost(
     articles: int,
     spec: OracleSpec,
     ledger: Ledger | None = None,
+    occasion: str = "",
+    recording_folder: Path | None = None,
 ) -> Projection:
     """Project the cost of labelling.
 
     Where the ledger holds answers of this prompt and model (20 or more), their mean cost is used,
-    +-15 %; else the prompt's length is measured on the first 200 articles and tokens are guessed
-    from characters, with answers between bare scores and the output limit.
+    +-15 %; else this prompt is measured on 200 articles and its tokens are estimated from its
+    scripts, with answers between bare scores and the output limit.
 
     Args:
-        sample: articles of the job; those that this model has answered are not asked again. They
-            are known by their ids, since rendering every prompt would take too long.
+        sample: articles of the job; those that this model has answered, asked in the same way, are
+            not asked again. They are known by their ids, since rendering every prompt would take
+            too long.
         articles: how many there are in all.
+        occasion: of the questions, see `ItemKey`.
+        recording_folder: as in `open_oracle`; by default `recording/` beside the filter.
 
     Raises:
         UserError: the oracle's price is not known.
     """
     price = price_of(spec)
     asked_as = (filter.prompt_sha256, spec.model)
-    answered = set() if ledger is None else answered_ids(ledger, *asked_as)
-    stream = iter(sample)
-    first = list(islice(stream, SAMPLE))
-    rest = stream if answered else ()
-    to_ask = max(articles - sum(one.id in answered for one in chain(first, rest)), 0)
+    folder = recording_folder or filter.folder / RECORDING_FOLDER
+    answered = set() if ledger is None else _answered(filter, spec, ledger, occasion, folder)
+    spread, known = _spread(sample, articles, answered)
+    to_ask = max(articles - known, 0)
     means = None if ledger is None else token_means(ledger, *asked_as)
     if means is not None and means.n >= _MEASURED_FROM:
         return _measured(means, articles, to_ask, price, spec.paid)
-    return _guessed(filter, first, articles, to_ask, price, spec.paid)
+    return _guessed(filter, spread, articles, to_ask, price, spec.paid)
+
+
+def _spread(
+    articles: Iterable[Article], count: int, answered: set[str]
+) -> tuple[list[Article], int]:
+    """Articles from all parts of a corpus, which is often sorted, and how many are answered."""
+    step = max(count // SAMPLE, 1)
+    some: list[Article] = []
+    known = 0
+    for number, article in enumerate(articles):
+        known += article.id in answered
+        if number % step == 0 and len(some) < SAMPLE:
+            some.append(article)
+    return some, known
+
+
+def _answered(
+    filter: Filter, spec: OracleSpec, ledger: Ledger, occasion: str, recording_folder: Path
+) -> set[str]:
+    """Ids of articles that need no call: answered with the same address, temperature, limits."""
+    asked_as = (filter.prompt_sha256, spec.model, occasion)
+    if not answered_ids(ledger, *asked_as):
+        return set()
+
+    async def parameters() -> str:
+        async with open_oracle(spec, recording_folder=recording_folder) as oracle:
+            return answer_form(filter).parameters_sha256(oracle)
+
+    try:
+        return answered_ids(ledger, *asked_as, asyncio.run(parameters()))
+    except UserError:
+        # It cannot be asked (no key, say), which the run itself will tell: then what is projected
+        # is a run that asks everything.
+        return set()
 
 
 def _measured(
@@ -96,11 +144,11 @@ def _measured(
 
 
 def _guessed(
-    filter: Filter, first: Sequence[Article], articles: int, to_ask: int, price: Price, paid: bool
+    filter: Filter, some: Sequence[Article], articles: int, to_ask: int, price: Price, paid: bool
 ) -> Projection:
-    questions = [question_of(filter, article) for article in first]
-    characters = sum(len(q.system) + len(q.user) for q in questions) / max(len(questions), 1)
-    few, many = (characters / chars for chars in _CHARS_PER_TOKEN)
+    questions = [question_of(filter, article) for article in some]
+    each = [tokens_of(q.system + q.user) for q in questions] or [(0.0, 0.0)]
+    few, many = (sum(numbers) / len(each) for numbers in zip(*each, strict=True))
     shortest = _shortest_answer(filter) / _CHARS_PER_TOKEN[0]
     longest = filter.config.oracle.max_output_tokens
     low = cost_nano(price, Usage(round(few), round(min(shortest, longest))))
@@ -113,8 +161,22 @@ def _guessed(
         low_usd=to_dollars(low) * to_ask,
         high_usd=to_dollars(high) * to_ask,
         paid=paid,
-        basis=f"guessed from the length of {len(questions)} prompts",
+        basis=f"guessed from the text of {len(questions)} prompts",
     )
+
+
+def tokens_of(text: str) -> tuple[float, float]:
+    """Tokens of a text with a sparing and with a lavish tokeniser, from its scripts."""
+    cjk = len(_CJK.findall(text))
+    others = len(_OTHERS.findall(text))
+    rest = len(text) - cjk - others
+    counted = (
+        (rest, _CHARS_PER_TOKEN),
+        (others, _CHARS_PER_TOKEN_OF_OTHERS),
+        (cjk, _CHARS_PER_TOKEN_OF_CJK),
+    )
+    few, many = (sum(n / chars[end] for n, chars in counted) for end in (0, 1))
+    return few, many
 
 
 def _shortest_answer(filter: Filter) -> int:
@@ -128,11 +190,6 @@ def limited(projection: Projection, limit: int | None) -> Projection:
         return projection
     fewer = _scaled(projection, limit)
     return replace(fewer, articles=min(limit, projection.articles))
-
-
-def with_calls(projection: Projection, further: int) -> Projection:
-    """With further calls that cost about as much as the projected ones."""
-    return _scaled(projection, projection.to_ask + further)
 
 
 def _scaled(projection: Projection, calls: int) -> Projection:

@@ -6,28 +6,34 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from distillery_core.agreement.drift import CanaryRound
 from distillery_core.errors import CheckFailed
 from distillery_core.fence import fence_content
 from distillery_core.files import sha256_json
 from distillery_core.filters.answers import answer_schema
 from distillery_core.filters.filter import Filter
 from distillery_core.filters.prompt_template import render
+from distillery_core.labelling.canaries import Canaries, CanarySettings
 from distillery_core.labelling.parsing import check_for
 from distillery_core.labelling.pool import in_order
-from distillery_core.oracle.asking import AnswerForm, Asker, AskSettings, Outcome, Question
+from distillery_core.oracle.asking import Asker
 from distillery_core.oracle.client import Oracle
 from distillery_core.oracle.ledger import Ledger
 from distillery_core.oracle.ledger_job import Job, open_job
 from distillery_core.oracle.ledger_report import Activity, Money, activity, money
 from distillery_core.oracle.prices import to_dollars
+from distillery_core.oracle.questions import AnswerForm, AskSettings, Outcome, Question
 from distillery_core.types import Article, Progress, silent
 
 _WINDOW_PER_CALL = 16
 _SMALLEST_WINDOW = 64
+_ACTIVE_PER_CALL = 2
+"""Articles that are rendered for each call in flight: the next ones, and those that wait to be
+asked again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +44,19 @@ class LabelSettings(AskSettings):
         purpose: "batch", or "sample" for the articles of a calibration or validation sample; the
             ledger counts distinct texts by it.
         limit: only so many articles.
+        repeat: which answer about each article this run is after; 2 asks all of them once more.
+        canaries: how often some articles are asked again to see whether the oracle drifts.
     """
 
     purpose: str = "batch"
     limit: int | None = None
+    repeat: int = 1
+    canaries: CanarySettings = field(default_factory=CanarySettings)
+
+    @property
+    def occasion(self) -> str:
+        """How the ledger tells this run's questions from those of another repeat."""
+        return occasion_of(self.repeat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +66,17 @@ class Label:
     scores: dict[str, float]
     reasoning: str | None
     provenance: dict[str, Any]
+    from_ledger: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Setback:
     """Why an article has no label. `state`: rejected (its answer), failed (the calls), skipped
-    (the pre-filter), open (the run stopped before)."""
+    (the pre-filter), open (the run stopped before). `cost_usd` is what its calls took."""
 
     state: str
     reason: str
+    cost_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +84,8 @@ class LabelSummary:
     """How a run went. `states` counts articles; `money` is the filter's, over all runs.
 
     `asked` calls were made in this run, `from_ledger` articles needed none; `interrupted` counts
-    the calls that earlier processes left in flight when they died.
+    the calls that earlier processes left in flight when they died; `canaries` are this run's
+    rounds.
     """
 
     filter: str
@@ -81,6 +99,7 @@ class LabelSummary:
     money: Money
     seconds: float
     stopped: str | None = None
+    canaries: tuple[CanaryRound, ...] = ()
 
     @property
     def asked(self) -> int:
@@ -151,6 +170,10 @@ class LabellingRun:
         self._form = answer_form(filter)
         check = partial(check_for, filter)
         self._asker = Asker(oracle, job, self._form, check, settings)
+        self._canaries = Canaries(
+            *(self._asker, job.ledger, settings.canaries, partial(question_of, filter)),
+            occasion=settings.occasion,
+        )
         self._states: Counter[str] = Counter()
         self._from_ledger = 0
         self._started = time.monotonic()
@@ -165,12 +188,20 @@ class LabellingRun:
         """Label everything. Raises as `label_articles`."""
         concurrency = self._settings.concurrency or self._oracle.spec.concurrency
         window = max(_SMALLEST_WINDOW, _WINDOW_PER_CALL * concurrency)
-        results = in_order(articles, self._one, window=window, stopped=self._is_stopped)
+        results = in_order(
+            *(articles, self._one),
+            window=window,
+            stopped=self._is_stopped,
+            active=_ACTIVE_PER_CALL * concurrency + 1,
+        )
         # Closed here and not by the collector: no call may outlive the job that records it.
         async with aclosing(results):
             async for article, outcome in results:
                 self._count(outcome)
                 on_outcome(article, outcome)
+                if isinstance(outcome, Label):
+                    known = outcome.from_ledger
+                    await self._canaries.note(article, outcome.scores, from_ledger=known)
                 progress(self._states.total() - self._states["open"], total, self._note())
         return self._finish()
 
@@ -178,7 +209,7 @@ class LabellingRun:
         return self._asker.stopped is not None
 
     async def _one(self, article: Article) -> Label | Setback:
-        question = question_of(self._filter, article)
+        question = question_of(self._filter, article, self._settings.occasion)
         blocked = self._filter.prefilter.check(article)
         if blocked is not None:
             self._note_skipped(question, blocked)
@@ -186,7 +217,7 @@ class LabellingRun:
         outcome = await self._asker.ask(question)
         self._from_ledger += outcome.from_ledger
         if outcome.state != "done" or outcome.answer is None:
-            return Setback(outcome.state, outcome.reason or "")
+            return Setback(outcome.state, outcome.reason or "", outcome.cost_usd)
         return self._label(outcome, outcome.answer)
 
     def _note_skipped(self, question: Question, reason: str) -> None:
@@ -208,7 +239,8 @@ class LabellingRun:
             "paid": spec.paid,
             "attempts": outcome.attempts,
         }
-        return Label(dict(answer["scores"]), answer["reasoning"], provenance)
+        scores = dict(answer["scores"])
+        return Label(scores, answer["reasoning"], provenance, outcome.from_ledger)
 
     def _count(self, outcome: Label | Setback) -> None:
         self._states["done" if isinstance(outcome, Label) else outcome.state] += 1
@@ -245,6 +277,7 @@ class LabellingRun:
             money=money(ledger, self._filter.label),
             seconds=time.monotonic() - self._started,
             stopped=stopped,
+            canaries=tuple(self._canaries.rounds),
         )
 
 
@@ -260,8 +293,17 @@ def answer_form(filter: Filter) -> AnswerForm:
     )
 
 
-def question_of(filter: Filter, article: Article) -> Question:
-    """The label question about an article, whose text is identified by what stands in the fence."""
+def occasion_of(repeat: int) -> str:
+    """The occasion of a repeated question; the first answer has none, so its key never changes."""
+    return "" if repeat == 1 else f"repeat {repeat}"
+
+
+def question_of(filter: Filter, article: Article, occasion: str = "") -> Question:
+    """The label question about an article, whose text is identified by what stands in the fence.
+
+    Args:
+        occasion: which asking of this question it is, see `ItemKey`.
+    """
     prompt = render(filter.prompt_template, filter.config, article.title, article.content)
     return Question(
         article_id=article.id,
@@ -269,4 +311,5 @@ def question_of(filter: Filter, article: Article) -> Question:
         prompt_sha256=filter.prompt_sha256,
         system=prompt.system,
         user=prompt.user,
+        occasion=occasion,
     )

@@ -8,11 +8,9 @@ case, call, write down, and only then go on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
-from distillery_core.files import sha256_json
 from distillery_core.oracle.client import (
     AnswerFormat,
     Oracle,
@@ -20,94 +18,46 @@ from distillery_core.oracle.client import (
     OracleReply,
     OracleRequest,
 )
-from distillery_core.oracle.flow import AdaptiveLimit, FailureWatch, Stop, delay_s
+from distillery_core.oracle.fingerprints import FingerprintWatch
+from distillery_core.oracle.flow import AdaptiveLimit, Stop, delay_s
+from distillery_core.oracle.group_commit import GroupCommit
 from distillery_core.oracle.ladder import FormatLadder
-from distillery_core.oracle.ledger import BudgetExceeded, Ending, Item, ItemKey, ItemState, Past
+from distillery_core.oracle.ledger import Ending, Item, ItemKey, Past
+from distillery_core.oracle.ledger_batches import waits_in_batch
 from distillery_core.oracle.ledger_job import Job
-from distillery_core.oracle.prices import cost_nano, price_of, to_dollars, to_nano, worst_case_nano
+from distillery_core.oracle.prices import WorstCase, cost_nano, price_of
+from distillery_core.oracle.questions import AnswerForm, AskSettings, Outcome, Question
+from distillery_core.oracle.rate_limits import Need, RateLimits
+from distillery_core.oracle.reserving import Purse
 from distillery_core.oracle.steps import Check, Next, decide
+from distillery_core.oracle.stopping import StopRules, budget_stop
 
 _LONGER_FACTOR = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskSettings:
-    """How a run asks.
+@dataclass(slots=True)
+class _Pending:
+    """A question on its way: what was tried, what comes next, how long to wait before it.
 
-    Args:
-        concurrency: calls in flight at most; None takes the oracle's.
-        budget_usd: hard cap on what the ledger shows for the filter, over all runs and prompts
-            (recorded oracles: on what the calls would have cost).
-        max_attempts: failed calls per article over all runs before it is set aside.
-        max_overloads: 429 replies per article before it is set aside.
-        retry_failed: give articles that failed or were rejected earlier a fresh start.
-        failure_window: stop when `failure_share` of so many last calls failed; None never stops.
-        max_wait_s: a server that asks for a longer pause stops the run.
-        backoff_s, backoff_cap_s: first and longest wait after a failure, seconds.
+    `wait_s` None: at once, in the same slot.
     """
 
-    concurrency: int | None = None
-    budget_usd: float | None = None
-    max_attempts: int = 5
-    max_overloads: int = 20
-    retry_failed: bool = False
-    failure_window: int | None = 50
-    failure_share: float = 0.5
-    max_wait_s: float = 300.0
-    backoff_s: float = 0.5
-    backoff_cap_s: float = 30.0
+    question: Question
+    key: ItemKey
+    history: list[Past]
+    turn: Next | Ending
+    wait_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerForm:
-    """What all questions of a run have in common."""
+class _Call:
+    """One call that is made: its number in the ledger and what was asked."""
 
-    schema: Mapping[str, Any] | None
-    schema_name: str
-    answer_format: AnswerFormat
-    max_output_tokens: int
-    temperature: float
-
-    def parameters_sha256(self, oracle: Oracle) -> str:
-        """Hash of everything but prompt, text and model that decides the answer."""
-        spec = oracle.spec
-        return sha256_json(
-            {
-                "identity": oracle.identity,
-                "schema": self.schema,
-                "answer_format": self.answer_format,
-                "max_output_tokens": self.max_output_tokens,
-                "temperature": self.temperature if spec.send_temperature else None,
-                "extra_body": spec.extra_body,
-            }
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One question: `article_sha256` identifies the text it is about."""
-
-    article_id: str
-    article_sha256: str
-    prompt_sha256: str
-    system: str
-    user: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a question stands now. State "open": the run stopped before it was answered.
-
-    `attempts` and `cost_usd` are over all runs (interrupted attempts apart).
-    """
-
-    state: ItemState
-    answer: dict[str, Any] | None = None
-    reason: str | None = None
-    attempts: int = 0
-    cost_usd: float = 0.0
-    ended_at: str = ""
-    from_ledger: bool = False
+    attempt: int
+    step: Next
+    request: OracleRequest
+    need: Need
+    generation: int
 
 
 class Asker:
@@ -126,23 +76,36 @@ class Asker:
         self.stopped: Stop | None = None
         self.cost_nano = 0
         self.parameters_sha256 = form.parameters_sha256(oracle)
+        spec, concurrency = oracle.spec, settings.concurrency or oracle.spec.concurrency
         self._oracle, self._job, self._form = oracle, job, form
         self._check, self._settings = check, settings
-        self._price = price_of(oracle.spec)
-        budget = settings.budget_usd
-        self._budget_nano = None if budget is None else to_nano(budget)
-        self._limit = AdaptiveLimit(settings.concurrency or oracle.spec.concurrency)
-        self._watch = FailureWatch(settings.failure_window, settings.failure_share)
+        self._price = price_of(spec)
+        self._worst_case = WorstCase(self._price, form.schema)
+        self._commits = GroupCommit(job.ledger)
+        self._purse = Purse(job, self._commits, settings.budget_usd)
+        self._limit = AdaptiveLimit(concurrency)
+        self._rates = RateLimits(spec.limits)
+        self._rules = StopRules(spec, settings, concurrency)
         self._ladder = FormatLadder(form.answer_format)
+        self._fingerprints: dict[str, FingerprintWatch] = {}
         self._twins: dict[str, asyncio.Future[Outcome]] = {}
-        self._settled = asyncio.Event()
 
     def key_of(self, question: Question) -> ItemKey:
         """The question's key in the ledger."""
         model = self._oracle.spec.model
         return ItemKey(
-            question.article_sha256, question.prompt_sha256, model, self.parameters_sha256
+            *(question.article_sha256, question.prompt_sha256, model),
+            *(self.parameters_sha256, question.occasion),
         )
+
+    @property
+    def answer_format(self) -> AnswerFormat:
+        """The format asked for now; after the first answer it is one that the server takes."""
+        return self._ladder.current
+
+    def first_request(self, question: Question) -> OracleRequest:
+        """What is sent when a question is asked for the first time."""
+        return self._request(question, Next("ask"), self._ladder.current)
 
     async def ask(self, question: Question) -> Outcome:
         """Ask one question, or take its answer from the ledger or from its twin in flight."""
@@ -172,22 +135,17 @@ class Asker:
         if item is not None and item.terminal:
             return _outcome(item, from_ledger=True)
         history = ledger.history(digest)[item.forgiven_to :] if item else []
-        turn = self._decide(history)
-        if isinstance(turn, Ending):
-            self._job.end(digest, turn)
-        while isinstance(turn, Next):
-            async with self._limit as generation:
-                wait_s = None
-                while wait_s is None and isinstance(turn, Next):
-                    if self.stopped is not None:
-                        return Outcome("open", reason=self.stopped.message)
-                    turn, wait_s = await self._attempt(question, key, turn, history, generation)
-                    if wait_s and not self._limit.open:
-                        # The first question goes alone, to its end, before others are risked.
-                        await asyncio.sleep(wait_s)
-                        wait_s = None
-            if wait_s:
-                await asyncio.sleep(wait_s)
+        if any(past.state == "in_flight" for past in history) and waits_in_batch(ledger, digest):
+            self._stop(_IN_BATCH)
+            return Outcome("open", reason=_IN_BATCH.message)
+        pending = _Pending(question, key, history, self._decide(history))
+        if isinstance(pending.turn, Ending):
+            self._job.end(digest, pending.turn)
+        while isinstance(pending.turn, Next):
+            if not await self._in_a_slot(pending):
+                return Outcome("open", reason=self.stopped.message if self.stopped else None)
+            if pending.wait_s:
+                await asyncio.sleep(pending.wait_s)
         ended = ledger.item(digest)
         return _outcome(ended, from_ledger=False) if ended else Outcome("open")
 
@@ -195,124 +153,131 @@ class Asker:
         settings = self._settings
         return decide(history, self._check, settings.max_attempts, settings.max_overloads)
 
-    async def _attempt(
-        self, question: Question, key: ItemKey, turn: Next, history: list[Past], generation: int
-    ) -> tuple[Next | Ending, float | None]:
-        """One call; returns what to do next and the wait before it (None: at once, same slot)."""
-        answer_format = self._ladder.current
-        request = self._request(question, turn, answer_format)
-        attempt = await self._reserve(question, key, turn, request)
-        if attempt is None:
-            return turn, 0.0
+    async def _in_a_slot(self, pending: _Pending) -> bool:
+        """Attempts until the question is answered or has to wait; False once the run stopped.
+
+        A repair keeps its slot: were it to queue behind new questions, an oracle that answers
+        nothing usable would be seen only after many more were paid for.
+        """
+        async with self._limit as generation:
+            while isinstance(pending.turn, Next):
+                if not await self._attempt(pending, pending.turn, generation):
+                    return False
+                if pending.wait_s is None:
+                    continue
+                if self._limit.open or not pending.wait_s:
+                    break
+                # The first question goes alone, to its end, before others are risked.
+                await asyncio.sleep(pending.wait_s)
+        return True
+
+    async def _attempt(self, pending: _Pending, step: Next, generation: int) -> bool:
+        """One call, and what follows from it; False when the run has stopped."""
+        call = await self._begin(pending, step, generation)
+        if call is None:
+            return False
+        pending.wait_s = None
         try:
-            reply = await self._oracle.complete(request)
+            reply = await self._oracle.complete(call.request)
         except OracleFailure as failure:
-            return self._note_failure(attempt, failure, turn, history, request, generation)
+            await self._note_failure(call, failure, pending)
         except asyncio.CancelledError:
-            self._job.interrupt(attempt)
+            self._job.interrupt(call.attempt)
             raise
-        finally:
-            self._tell_waiting()
-        # A repair keeps its slot: were it to queue behind new questions, an oracle that answers
-        # nothing usable would be seen only after many more were paid for.
-        return self._note_reply(attempt, reply, turn, history, answer_format), None
+        else:
+            await self._note_reply(call, reply, pending)
+        return True
 
-    async def _reserve(
-        self, question: Question, key: ItemKey, turn: Next, request: OracleRequest
-    ) -> int | None:
-        """Write the attempt down with its worst case; None when the run has to stop instead."""
-        worst = worst_case_nano(self._price, request)
-        while self.stopped is None:
-            try:
-                return self._job.begin(
-                    *(key, question.article_id, turn.step, request.answer_format),
-                    *(worst, self._budget_nano),
-                )
-            except BudgetExceeded as exceeded:
-                if not exceeded.in_flight:
-                    self.stopped = self._budget_stop(exceeded)
-                    return None
-            # Calls in flight are reserved at their worst case; most of it comes back.
-            await self._settled.wait()
-        return None
+    async def _begin(self, pending: _Pending, step: Next, generation: int) -> _Call | None:
+        """Wait for the provider's limits and the budget, then write the attempt down."""
+        request = self._request(pending.question, step, self._ladder.current)
+        need = self._rates.need(request)
+        if self.stopped is not None or not await self._rates.take(need, self._gives_up):
+            return None
+        attempt = await self._purse.reserve(
+            *(pending.key, pending.question.article_id, step.step, request.answer_format),
+            *(self._worst_case.nano(request), self._is_stopped),
+        )
+        if attempt is None:
+            if self._purse.exceeded is not None:
+                budget = self._settings.budget_usd or 0.0
+                self._stop(budget_stop(self._purse.exceeded, budget, self._job.filter))
+            self._rates.settle(need, None)
+            return None
+        return _Call(attempt, step, request, need, generation)
 
-    def _note_reply(
-        self,
-        attempt: int,
-        reply: OracleReply,
-        turn: Next,
-        history: list[Past],
-        answer_format: AnswerFormat,
-    ) -> Next | Ending:
+    def _is_stopped(self) -> bool:
+        return self.stopped is not None
+
+    def _gives_up(self, wait_s: float) -> bool:
+        self._stop(self._rules.too_long(wait_s, "its limit per minute or day is used up"))
+        return self.stopped is not None
+
+    async def _note_reply(self, call: _Call, reply: OracleReply, pending: _Pending) -> None:
         cost = None if reply.usage is None else cost_nano(self._price, reply.usage)
         self.cost_nano += cost or 0
-        history.append(Past("answered", turn.step, reply.text, reply.finish_reason))
-        following = self._decide(history)
-        ending = following if isinstance(following, Ending) else None
-        self._job.answered(attempt, reply, cost, ending)
+        past = Past("answered", call.step.step, reply.text, reply.finish_reason)
+        pending.history.append(past)
+        pending.turn = self._decide(pending.history)
+        ending = pending.turn if isinstance(pending.turn, Ending) else None
+        self._rates.settle(call.need, reply.usage)
+        self._rates.observe(reply.limits)
         self._limit.succeeded()
-        self._ladder.held(answer_format)
+        self._ladder.held(call.request.answer_format)
         if ending is not None and ending.state == "done":
-            self._watch.good()
+            self._rules.good()
         elif ending is not None:
-            self._stop(self._watch.unusable(ending.reason or ""))
-        return following
+            self._stop(self._rules.unusable(ending.reason or ""))
+        await self._purse.settle(partial(self._write_reply, call, reply, cost, ending, pending))
 
-    def _note_failure(
+    def _write_reply(
         self,
-        attempt: int,
-        failure: OracleFailure,
-        turn: Next,
-        history: list[Past],
-        request: OracleRequest,
-        generation: int,
-    ) -> tuple[Next | Ending, float | None]:
-        if self._ladder.refused(request.answer_format, failure):
+        call: _Call,
+        reply: OracleReply,
+        cost: int | None,
+        ending: Ending | None,
+        pending: _Pending,
+    ) -> None:
+        self._job.answered(call.attempt, reply, cost, ending)
+        self._stop(self._fingerprint_watch(pending.question.prompt_sha256).saw(reply))
+
+    def _fingerprint_watch(self, prompt_sha256: str) -> FingerprintWatch:
+        watch = self._fingerprints.get(prompt_sha256)
+        if watch is None:
+            spec = self._oracle.spec
+            watch = self._fingerprints[prompt_sha256] = FingerprintWatch(
+                *(self._job.ledger, prompt_sha256, spec.model, self.parameters_sha256),
+                spec.fingerprint,
+                accept=self._settings.accept_fingerprint,
+            )
+        return watch
+
+    async def _note_failure(self, call: _Call, failure: OracleFailure, pending: _Pending) -> None:
+        self._rates.settle(call.need, None)
+        self._rates.observe(failure.limits, refused=failure.kind == "overload")
+        if self._ladder.refused(call.request.answer_format, failure):
             # The format's fault, not the question's: asked again at once, one rung lower, before
             # another question can hold a rung that this one only tried.
-            message, status = failure.message, failure.status
-            self._job.failed(attempt, OracleFailure("format", message, status=status), None)
-            return turn, None
-        history.append(
-            Past("failed", turn.step, failure_kind=failure.kind, failure_message=failure.message)
-        )
-        following = self._decide(history)
+            refusal = OracleFailure("format", failure.message, status=failure.status)
+            await self._purse.settle(partial(self._job.failed, call.attempt, refusal, None))
+            return
+        kind, message = failure.kind, failure.message
+        past = Past("failed", call.step.step, failure_kind=kind, failure_message=message)
+        pending.history.append(past)
+        following = self._decide(pending.history)
         ending = following if isinstance(following, Ending) else None
-        stop = self._stop_for(failure, ending)
-        self._job.failed(attempt, failure, None if stop else ending)
+        stop = self._rules.failed(failure, ends_row=ending is not None)
         self._stop(stop)
-        if failure.kind == "overload":
-            self._limit.overloaded(generation)
-        return (turn if stop else following), 0.0 if stop else self._wait_s(failure, history)
-
-    def _stop_for(self, failure: OracleFailure, ending: Ending | None) -> Stop | None:
-        """Failures that concern the whole run; the question they hit stays open."""
-        name, kind = self._oracle.spec.name, failure.kind
-        if kind in ("auth", "quota", "not_found"):
-            message = f"oracle {name!r}: {failure.message}"
-            if failure.status:
-                message += f" (HTTP {failure.status})"
-            return Stop(kind, message, _HINTS[kind].format(variable=self._variable()))
-        if (failure.retry_after_s or 0) > self._settings.max_wait_s:
-            what = f"oracle {name!r} asks to wait {failure.retry_after_s:.0f} s; {failure.message}"
-            return Stop("wait", what, "run the same command again later; nothing is lost")
-        row = ending is not None and kind not in ("bad_request", "refused")
-        return self._watch.failed(kind, failure.message, ends_row=row)
-
-    def _variable(self) -> str:
-        return self._oracle.spec.api_key_env or "api_key_env (oracles.yaml names none)"
+        if kind == "overload":
+            self._limit.overloaded(call.generation)
+        # What stops a run says nothing about the question, which stays open.
+        kept = None if stop else ending
+        pending.turn = call.step if stop else following
+        pending.wait_s = 0.0 if stop else self._wait_s(failure, pending.history)
+        await self._purse.settle(partial(self._job.failed, call.attempt, failure, kept))
 
     def _stop(self, stop: Stop | None) -> None:
         self.stopped = self.stopped or stop
-
-    def _budget_stop(self, exceeded: BudgetExceeded) -> Stop:
-        budget = self._settings.budget_usd or 0.0
-        what = (
-            f"the budget of ${budget:.4f} is used up: the ledger shows "
-            f"${to_dollars(exceeded.counted_nano):.4f} for {self._job.filter}, the next call may "
-            f"cost ${to_dollars(exceeded.needed_nano):.4f}"
-        )
-        return Stop("budget", what, "answers so far are kept; go on with a higher --budget")
 
     def _wait_s(self, failure: OracleFailure, history: list[Past]) -> float:
         in_a_row = 0
@@ -339,18 +304,13 @@ class Asker:
             follow_up=turn.follow_up,
         )
 
-    def _tell_waiting(self) -> None:
-        """Wake those who wait for budget, after the attempt was settled."""
-        settled, self._settled = self._settled, asyncio.Event()
-        asyncio.get_running_loop().call_soon(settled.set)
-
 
 _RETRIED = ("rejected", "failed")
-_HINTS = {
-    "auth": "check the key in {variable}, and that it may use this model",
-    "quota": "the account has no balance left; top it up, then run the same command again",
-    "not_found": "check base_url and model in oracles.yaml (a recording knows one prompt only)",
-}
+_IN_BATCH = Stop(
+    "wait",
+    "articles of this run wait in a provider batch, where they are paid for",
+    "distillery label --provider-batch goes on with it, --cancel-batches ends it",
+)
 
 
 def _outcome(item: Item, *, from_ledger: bool) -> Outcome:

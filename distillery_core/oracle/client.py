@@ -6,15 +6,17 @@ overload     429, 529: ask less often           down         nobody listens at t
 transient    5xx, timeouts, cut replies         not_found    404: address, model or prompt unknown
 auth         401, 403: the key                  bad_request  400, 413, 422: this very question
 quota        402, 429 "insufficient_quota"      refused      the model declines to answer
-                                                format       the answer format is not known there
+not_run      its batch was refused whole,    format       the answer format is not known there
+             or cancelled                    expired      its batch ran out of time before it
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from distillery_core.oracle.rate_headers import Reported, Unit
 from distillery_core.oracle.spec import OracleSpec
 
 AnswerFormat = Literal["json_schema", "json_object", "text"]
@@ -28,6 +30,8 @@ FailureKind = Literal[
     "bad_request",
     "refused",
     "format",
+    "not_run",
+    "expired",
 ]
 
 
@@ -57,6 +61,12 @@ class OracleRequest:
     temperature: float
     follow_up: tuple[str, str] | None = None
 
+    @property
+    def characters(self) -> int:
+        """Characters of all messages, close enough to estimate tokens by."""
+        more = sum(map(len, self.follow_up)) if self.follow_up else 0
+        return len(self.system) + len(self.user) + more
+
     def messages(self) -> list[dict[str, str]]:
         """The chat messages, the constant part first (providers cache equal beginnings)."""
         messages = [{"role": "system", "content": self.system}] if self.system else []
@@ -70,14 +80,18 @@ class OracleRequest:
 
 @dataclass(frozen=True, slots=True)
 class OracleReply:
-    """What came back; `usage` is None where the server does not count."""
+    """What came back; `usage` is None where the server does not count, `latency_s` in a batch.
+
+    `limits` are the provider's, as its headers report them.
+    """
 
     text: str
     finish_reason: str
     usage: Usage | None
     model: str
     fingerprint: str
-    latency_s: float
+    latency_s: float | None
+    limits: Mapping[Unit, Reported] = field(default_factory=dict)
 
 
 class OracleFailure(Exception):
@@ -95,6 +109,7 @@ class OracleFailure(Exception):
         status: int | None = None,
         retry_after_s: float | None = None,
         maybe_charged: bool = False,
+        limits: Mapping[Unit, Reported] | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -102,6 +117,7 @@ class OracleFailure(Exception):
         self.status = status
         self.retry_after_s = retry_after_s
         self.maybe_charged = maybe_charged
+        self.limits = limits or {}
 
 
 class Oracle(Protocol):

@@ -19,6 +19,8 @@ FaultKind = Literal[
     # in place of the recorded answer
     "prose", "fenced", "chatty", "trailing_comma", "nan", "string", "seventy", "missing",
     "misspelt", "empty", "length", "refusal", "echo_key", "no_usage",
+    # beside the recorded answer
+    "other_model", "other_fingerprint", "half_cached",
 ]  # fmt: skip
 
 

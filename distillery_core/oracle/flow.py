@@ -11,7 +11,10 @@ from typing import Literal
 
 from distillery_core.errors import CheckFailed, DistilleryError, UserError
 
-StopKind = Literal["auth", "quota", "not_found", "down", "wait", "budget", "failures"]
+StopKind = Literal[
+    "auth", "quota", "not_found", "down", "wait", "budget", "failures", "no_progress",
+    "fingerprint", "batch", "drift",
+]  # fmt: skip
 
 _COULD_NOT_RUN = {"auth", "quota", "not_found", "down"}
 
@@ -31,11 +34,20 @@ class Stop:
         return CheckFailed(self.message, hint=self.hint)
 
 
+_TOLERATED_SHARE = 0.025
+_FIRST_CREDIT = 2.0
+_MOST_CREDIT = 8.0
+
+
 class AdaptiveLimit:
     """Concurrency by additive increase, multiplicative decrease.
 
     One call goes first, alone; its success opens the limit fully. Overload halves it (once per
     generation of calls, however many of them are refused), each success adds 1 / limit.
+
+    A few refusals in a hundred calls are the weather at large providers and say nothing about this
+    run's share: with halving for each, 1 % of them would hold any limit near 14 (the square root
+    law of TCP). So each success earns a little credit, and a refusal first uses up credit.
     """
 
     def __init__(self, maximum: int) -> None:
@@ -43,6 +55,7 @@ class AdaptiveLimit:
         self.limit = 1.0
         self.in_flight = 0
         self.open = False
+        self._credit = _FIRST_CREDIT
         self._generation = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -75,11 +88,14 @@ class AdaptiveLimit:
             self.open = True
             self.limit = float(self.maximum)
         self.limit = min(float(self.maximum), self.limit + 1 / self.limit)
+        self._credit = min(self._credit + _TOLERATED_SHARE, _MOST_CREDIT)
         self._wake()
 
     def overloaded(self, generation: int) -> None:
         """A call was refused because there are too many."""
-        if generation == self._generation:
+        if self._credit >= 1:
+            self._credit -= 1
+        elif generation == self._generation:
             self.limit = max(1.0, self.limit / 2)
             self._generation += 1
 
@@ -104,75 +120,3 @@ def delay_s(failures: int, base_s: float, cap_s: float, retry_after_s: float | N
     highest = min(cap_s, base_s * 2.0 ** min(failures - 1, 30))
     jittered = random.uniform(0, highest)  # noqa: S311 - spreads calls, hides nothing
     return jittered if retry_after_s is None else retry_after_s + jittered
-
-
-class FailureWatch:
-    """Decides from the outcomes of calls when going on makes no sense.
-
-    Args:
-        window: number of last outcomes looked at; None never stops for a failure rate.
-        share: share of failures in a full window that stops, 0-1.
-    """
-
-    _DOWN_IN_A_ROW = 10
-    _ROWS_WITHOUT_SUCCESS = 3
-
-    def __init__(self, window: int | None, share: float) -> None:
-        self._share = share
-        self._outcomes: deque[bool] | None = deque(maxlen=window) if window else None
-        self._down_in_a_row = 0
-        self._rows_failed = 0
-        self._rows_overloaded = 0
-        self._succeeded = False
-
-    def good(self) -> None:
-        """A usable answer arrived."""
-        self._answered()
-        self._add(True)
-
-    def unusable(self, reason: str) -> Stop | None:
-        """An answer arrived that failed its check."""
-        self._answered()
-        self._add(False)
-        return self._rate(f"the last one: {reason}")
-
-    def failed(self, kind: str, message: str, *, ends_row: bool) -> Stop | None:
-        """A call failed.
-
-        Overload is answered by asking less often; only when article after article is given up for
-        it, as when a day's quota is used up, does going on make no sense.
-        """
-        if kind == "overload":
-            self._rows_overloaded += ends_row
-            if self._rows_overloaded < self._ROWS_WITHOUT_SUCCESS:
-                return None
-            what = f"{self._rows_overloaded} articles in a row met nothing but overload; {message}"
-            return Stop("wait", what, "run the same command again later, with --retry-failed")
-        self._add(False)
-        self._rows_failed += ends_row
-        self._down_in_a_row = self._down_in_a_row + 1 if kind == "down" else 0
-        if kind == "down" and (not self._succeeded or self._down_in_a_row >= self._DOWN_IN_A_ROW):
-            return Stop("down", message, "start the server, then run the same command again")
-        if not self._succeeded and self._rows_failed >= self._ROWS_WITHOUT_SUCCESS:
-            what = f"{self._rows_failed} articles failed and none was answered; {message}"
-            return Stop("failures", what, "look into `distillery ledger show`")
-        return self._rate(f"the last one: {message}")
-
-    def _answered(self) -> None:
-        self._succeeded = True
-        self._down_in_a_row = self._rows_overloaded = 0
-
-    def _add(self, good: bool) -> None:
-        if self._outcomes is not None:
-            self._outcomes.append(good)
-
-    def _rate(self, last: str) -> Stop | None:
-        outcomes = self._outcomes
-        if outcomes is None or len(outcomes) < (outcomes.maxlen or 0):
-            return None
-        bad = outcomes.count(False)
-        if bad < self._share * len(outcomes):
-            return None
-        what = f"stopped: {bad} of the last {len(outcomes)} calls brought no usable answer; {last}"
-        hint = "answers so far are in the ledger; mend the cause, then run the same command again"
-        return Stop("failures", what, hint)

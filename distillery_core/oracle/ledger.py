@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from distillery_core.errors import UserError
 from distillery_core.files import sha256_json
-from distillery_core.oracle.ledger_schema import SCHEMA, VERSION
+from distillery_core.oracle.ledger_schema import MIGRATIONS, VERSION
 from distillery_core.oracle.prices import to_dollars
 
 ItemState = Literal["open", "done", "rejected", "failed", "skipped"]
@@ -37,20 +38,25 @@ class BudgetExceeded(Exception):
         self.in_flight = in_flight
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ItemKey:
-    """What makes a question the same question: its text, prompt, model and parameters."""
+    """What makes a question the same question: its text, prompt, model and parameters.
+
+    `occasion` tells a question that is asked again on purpose ("repeat 2", "canary 5") from its
+    first asking, which has none.
+    """
 
     article_sha256: str
     prompt_sha256: str
     model: str
     parameters_sha256: str
+    occasion: str = ""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The key in the ledger."""
         parts = [self.article_sha256, self.prompt_sha256, self.model, self.parameters_sha256]
-        return sha256_json(parts)
+        return sha256_json([*parts, self.occasion] if self.occasion else parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,9 @@ class Ledger:
         self.path = path
         self.connection = connection
         self._synced_at = float("-inf")
+        self._waits_for_disk: bool | None = None
+        self._in_group = False
+        self._group_lost: BaseException | None = None
 
     @classmethod
     def open(cls, path: Path) -> Ledger:
@@ -140,25 +149,63 @@ class Ledger:
         Raises:
             UserError: the disk is full, or another error of the file.
         """
-        try:
-            self._choose_sync(sync)
-            self.connection.execute("BEGIN IMMEDIATE")
+        if sync and self._in_group:
+            self.commit_group()
+        alone = not self._in_group
+        with self._whole_or_not_at_all():
+            if alone:
+                self._begin(sync)
             yield self.connection
-            self.connection.execute("COMMIT")
+            if alone:
+                self.connection.execute("COMMIT")
+
+    def begin_group(self) -> None:
+        """Begin a transaction that all changes join until `commit_group`."""
+        with self._whole_or_not_at_all():
+            self._begin(sync=False)
+        self._in_group, self._group_lost = True, None
+
+    def commit_group(self) -> None:
+        """Commit the changes of a group. Without one, there is nothing to do.
+
+        Raises:
+            UserError: the ledger cannot be written. The same where a change of the group had
+                failed before, which took all others with it.
+        """
+        lost, self._group_lost = self._group_lost, None
+        if lost is not None:
+            raise lost
+        if self._in_group:
+            self._in_group = False
+            with self._whole_or_not_at_all():
+                self.connection.execute("COMMIT")
+
+    @contextmanager
+    def _whole_or_not_at_all(self) -> Iterator[None]:
+        try:
+            yield
         except BaseException as error:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
-            if not isinstance(error, sqlite3.Error):
-                raise
-            hint = "what was written stays; free space or access, then run the same command again"
-            raise UserError(f"the ledger cannot be written: {error}", self.path, hint) from None
+            if isinstance(error, sqlite3.Error):
+                error = self._cannot_be_written(error)
+            if self._in_group:
+                self._in_group, self._group_lost = False, error
+            raise error from None
 
-    def _choose_sync(self, sync: bool) -> None:
+    def _cannot_be_written(self, error: sqlite3.Error) -> UserError:
+        hint = "what was written stays; free space or access, then run the same command again"
+        return UserError(f"the ledger cannot be written: {error}", self.path, hint)
+
+    def _begin(self, sync: bool) -> None:
         now = time.monotonic()
         sync = sync or now - self._synced_at >= _SYNC_EVERY_S
-        self.connection.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+        if sync != self._waits_for_disk:
+            self.connection.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+            self._waits_for_disk = sync
         if sync:
             self._synced_at = now
+        self.connection.execute("BEGIN IMMEDIATE")
 
     def item(self, key: str) -> Item | None:
         """How a question stands, or None when it was never asked."""
@@ -192,10 +239,10 @@ def _migrate(path: Path, connection: sqlite3.Connection) -> None:
         raise UserError("the ledger was written by a newer distillery", where=path)
     if _version(connection) < VERSION:
         connection.execute("BEGIN IMMEDIATE")  # another process may be creating it too
-        if _version(connection) < VERSION:
-            for statement in SCHEMA.split(";"):
+        for version in range(_version(connection) + 1, VERSION + 1):
+            for statement in MIGRATIONS[version].split(";"):
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.execute(f"PRAGMA user_version = {version}")
         connection.execute("COMMIT")
 
 

@@ -56,22 +56,39 @@ class Job:
             BudgetExceeded: everything counted for this filter plus the reservation is more than
                 the budget; nothing was written.
         """
+        # Before the transaction, which may be a group's: nobody else writes this filter's money.
+        self._check_budget(self.ledger.connection, reserved_nano, budget_nano)
         with self.ledger.transaction() as connection:
-            self._check_budget(connection, reserved_nano, budget_nano)
-            self._ensure_item(connection, key, article_id, "open", None)
-            _add_to_totals(connection, self.filter, self.paid, held=reserved_nano)
-            return int(
-                connection.execute(
-                    "INSERT INTO attempts (item_key, run_id, filter, paid, step, state,"
-                    " answer_format, started_at, reserved_nano, held_nano)"
-                    " VALUES (?,?,?,?,?,'in_flight',?,?,?,?)",
-                    (
-                        *(key.digest, self.run_id, self.filter, self.paid, step),
-                        *(answer_format, now_utc(), reserved_nano, reserved_nano),
-                    ),
-                ).lastrowid
-                or 0
+            return self.begin_inside(
+                connection, key, article_id, step, answer_format, reserved_nano, None
             )
+
+    def begin_inside(
+        self,
+        connection: sqlite3.Connection,
+        key: ItemKey,
+        article_id: str,
+        step: StepName,
+        answer_format: str,
+        reserved_nano: int,
+        budget_nano: int | None,
+    ) -> int:
+        """As `begin`, as a part of the caller's transaction."""
+        self._check_budget(connection, reserved_nano, budget_nano)
+        self._ensure_item(connection, key, article_id, "open", None)
+        _add_to_totals(connection, self.filter, self.paid, held=reserved_nano)
+        return int(
+            connection.execute(
+                "INSERT INTO attempts (item_key, run_id, filter, paid, step, state,"
+                " answer_format, started_at, reserved_nano, held_nano)"
+                " VALUES (?,?,?,?,?,'in_flight',?,?,?,?)",
+                (
+                    *(key.digest, self.run_id, self.filter, self.paid, step),
+                    *(answer_format, now_utc(), reserved_nano, reserved_nano),
+                ),
+            ).lastrowid
+            or 0
+        )
 
     def answered(
         self, attempt: int, reply: OracleReply, cost_nano: int | None, ending: Ending | None
@@ -87,34 +104,24 @@ class Job:
             if usage
             else (None,) * 4
         )
+        columns = (
+            *(*tokens, reply.finish_reason, reply.latency_s, reply.model),
+            *(reply.fingerprint, reply.text, None, None, None),
+        )
         with self.ledger.transaction() as connection:
-            self._settle(connection, attempt, "answered", cost_nano or 0, cost_nano is None)
-            connection.execute(
-                "UPDATE attempts SET input_tokens = ?, cached_tokens = ?, output_tokens = ?,"
-                " reasoning_tokens = ?, finish_reason = ?, latency_s = ?, model = ?,"
-                " fingerprint = ?, raw_answer = ? WHERE id = ?",
-                (
-                    *(*tokens, reply.finish_reason, reply.latency_s, reply.model),
-                    *(reply.fingerprint, reply.text, attempt),
-                ),
-            )
-            _end_item_of(connection, attempt, ending)
+            cost, hold = cost_nano or 0, cost_nano is None
+            self._settle(connection, attempt, "answered", cost, hold, columns, ending)
 
     def failed(self, attempt: int, failure: OracleFailure, ending: Ending | None) -> None:
         """Settle an attempt that brought no answer."""
+        columns = (*(None,) * 9, failure.kind, failure.status, failure.message)
         with self.ledger.transaction() as connection:
-            self._settle(connection, attempt, "failed", 0, failure.maybe_charged)
-            connection.execute(
-                "UPDATE attempts SET failure_kind = ?, failure_status = ?, failure_message = ?"
-                " WHERE id = ?",
-                (failure.kind, failure.status, failure.message, attempt),
-            )
-            _end_item_of(connection, attempt, ending)
+            self._settle(connection, attempt, "failed", 0, failure.maybe_charged, columns, ending)
 
     def interrupt(self, attempt: int) -> None:
         """Settle an attempt that was abandoned (Ctrl-C); it may have been charged."""
         with self.ledger.transaction() as connection:
-            self._settle(connection, attempt, "interrupted", 0, True)
+            self._settle(connection, attempt, "interrupted", 0, True, (None,) * 12, None)
 
     def end(self, key: str, ending: Ending) -> None:
         """Write a terminal state that earlier attempts decided already."""
@@ -152,7 +159,9 @@ class Job:
         counted = int(row[0]) if row else 0
         if counted + needed > budget:
             waiting = connection.execute(
-                "SELECT 1 FROM attempts WHERE filter = ? AND state = 'in_flight'", (self.filter,)
+                "SELECT 1 FROM attempts WHERE filter = ? AND state = 'in_flight'"
+                " AND id NOT IN (SELECT attempt_id FROM batch_requests)",
+                (self.filter,),
             ).fetchone()
             raise BudgetExceeded(counted, needed, waiting is not None)
 
@@ -165,39 +174,50 @@ class Job:
         reason: str | None,
     ) -> None:
         now = now_utc()
+        # A skipped question that is asked after all is open again; any other state stays.
         connection.execute(
             "INSERT INTO items (key, filter, purpose, oracle, article_id, article_sha256,"
-            " prompt_sha256, model, parameters_sha256, state, reason, created_at, updated_at)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (key) DO NOTHING",
+            " prompt_sha256, model, parameters_sha256, occasion, state, reason, created_at,"
+            " updated_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (key) DO UPDATE"
+            " SET state = 'open', reason = NULL"
+            " WHERE state = 'skipped' AND excluded.state = 'open'",
             (
                 *(key.digest, self.filter, self.purpose, self.oracle, article_id),
                 *(key.article_sha256, key.prompt_sha256, key.model, key.parameters_sha256),
-                *(state, reason, now, now),
+                *(key.occasion, state, reason, now, now),
             ),
         )
-        if state == "open":
-            connection.execute(
-                "UPDATE items SET state = 'open', reason = NULL"
-                " WHERE key = ? AND state = 'skipped'",
-                (key.digest,),
-            )
 
     def _settle(
-        self, connection: sqlite3.Connection, attempt: int, state: str, cost: int, hold: bool
+        self,
+        connection: sqlite3.Connection,
+        attempt: int,
+        state: str,
+        cost: int,
+        hold: bool,
+        columns: tuple[object, ...],
+        ending: Ending | None,
     ) -> None:
+        """Write how an attempt ended, and its question with it. `columns` as in `_SETTLE`."""
         row = connection.execute(
-            "SELECT held_nano, state FROM attempts WHERE id = ?", (attempt,)
+            "SELECT held_nano, state, item_key FROM attempts WHERE id = ?", (attempt,)
         ).fetchone()
         if row["state"] != "in_flight":
             raise ValueError(f"attempt {attempt} is already {row['state']}")
         held = row["held_nano"] if hold else 0
-        connection.execute(
-            "UPDATE attempts SET state = ?, finished_at = ?, cost_nano = ?, held_nano = ?"
-            " WHERE id = ?",
-            (state, now_utc(), cost, held, attempt),
-        )
+        connection.execute(_SETTLE, (state, now_utc(), cost, held, *columns, attempt))
         change = held - row["held_nano"]
         _add_to_totals(connection, self.filter, self.paid, cost=cost, held=change)
+        if ending is not None:
+            _end_item(connection, row["item_key"], ending)
+
+
+_SETTLE = (
+    "UPDATE attempts SET state = ?, finished_at = ?, cost_nano = ?, held_nano = ?,"
+    " input_tokens = ?, cached_tokens = ?, output_tokens = ?, reasoning_tokens = ?,"
+    " finish_reason = ?, latency_s = ?, model = ?, fingerprint = ?, raw_answer = ?,"
+    " failure_kind = ?, failure_status = ?, failure_message = ? WHERE id = ?"
+)
 
 
 @contextmanager
@@ -234,6 +254,7 @@ def _locked(ledger: Ledger, filter: str, oracle: str, purpose: str, paid: bool) 
     try:
         yield job
     finally:
+        ledger.commit_group()
         with ledger.transaction(sync=True) as connection:
             _interrupt(connection, filter)
             connection.execute(
@@ -252,18 +273,16 @@ def _who(ledger: Ledger, filter: str) -> str:
 
 
 def _interrupt(connection: sqlite3.Connection, filter: str) -> int:
-    """Mark what is in flight as interrupted; held money stays held. Returns how many."""
+    """Mark what is in flight as interrupted; held money stays held. Returns how many.
+
+    A request that lies in a provider's batch is left alone: it outlives the process that sent it.
+    """
     return connection.execute(
         "UPDATE attempts SET state = 'interrupted', finished_at = ?"
-        " WHERE filter = ? AND state = 'in_flight'",
+        " WHERE filter = ? AND state = 'in_flight'"
+        " AND id NOT IN (SELECT attempt_id FROM batch_requests)",
         (now_utc(), filter),
     ).rowcount
-
-
-def _end_item_of(connection: sqlite3.Connection, attempt: int, ending: Ending | None) -> None:
-    if ending is not None:
-        row = connection.execute("SELECT item_key FROM attempts WHERE id = ?", (attempt,))
-        _end_item(connection, row.fetchone()[0], ending)
 
 
 def _end_item(connection: sqlite3.Connection, key: str, ending: Ending) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from distillery_core.oracle.ledger import Ledger
@@ -40,6 +40,12 @@ class Activity:
     reasoning_tokens: int = 0
     cost_usd: float = 0.0
     fingerprints: tuple[str, ...] = ()
+
+    def __add__(self, other: Activity) -> Activity:
+        """Both together: counts and money added, the fingerprints of either."""
+        mine, theirs = asdict(self), asdict(other)
+        prints = tuple(sorted({*mine.pop("fingerprints"), *theirs.pop("fingerprints")}))
+        return Activity(**{name: mine[name] + theirs[name] for name in mine}, fingerprints=prints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,25 +120,48 @@ def articles_asked(ledger: Ledger, filter: str, purpose: str = "sample") -> set[
     return {row[0] for row in rows}
 
 
-def answered_ids(ledger: Ledger, prompt_sha256: str, model: str) -> set[str]:
-    """Ids of the articles that this model has answered under this prompt, usably or not."""
+def answered_ids(
+    ledger: Ledger,
+    prompt_sha256: str,
+    model: str,
+    occasion: str = "",
+    parameters_sha256: str | None = None,
+) -> set[str]:
+    """Ids of the articles that this model has answered under this prompt, usably or not, on an
+    occasion (`ItemKey`); with any parameters, or with these."""
     rows = ledger.connection.execute(
-        "SELECT DISTINCT article_id FROM items WHERE prompt_sha256 = ? AND model = ?"
+        "SELECT DISTINCT article_id FROM items WHERE prompt_sha256 = ?1 AND model = ?2"
+        " AND occasion = ?3 AND (?4 IS NULL OR parameters_sha256 = ?4)"
         " AND state IN ('done', 'rejected')",
-        (prompt_sha256, model),
+        (prompt_sha256, model, occasion, parameters_sha256),
     )
     return {row[0] for row in rows}
 
 
 def token_means(ledger: Ledger, prompt_sha256: str, model: str) -> TokenMeans | None:
-    """What answers of this prompt and model took so far, or None when there are none."""
+    """What answers of this prompt and model took so far, or None when there are none.
+
+    The cost is that of calls; answers of a batch, which are cheaper, only count as tokens.
+    """
     row = ledger.connection.execute(
-        "SELECT count(*), avg(a.input_tokens), avg(a.output_tokens), avg(a.cost_nano)"
+        "SELECT count(*), avg(a.input_tokens), avg(a.output_tokens),"
+        " avg(a.cost_nano) FILTER (WHERE a.id NOT IN (SELECT attempt_id FROM batch_requests))"
         " FROM items i JOIN attempts a ON a.item_key = i.key"
         " WHERE i.prompt_sha256 = ? AND i.model = ? AND a.input_tokens IS NOT NULL",
         (prompt_sha256, model),
     ).fetchone()
-    return TokenMeans(row[0], row[1], row[2], to_dollars(row[3])) if row[0] else None
+    return TokenMeans(row[0], row[1], row[2], to_dollars(row[3] or 0)) if row[0] else None
+
+
+def mean_latency_s(ledger: Ledger, prompt_sha256: str, model: str) -> float | None:
+    """Seconds from question to answer, the mean over this prompt's answers by this model; None
+    where none was measured."""
+    row = ledger.connection.execute(
+        "SELECT avg(a.latency_s) FROM items i JOIN attempts a ON a.item_key = i.key"
+        " WHERE i.prompt_sha256 = ? AND i.model = ? AND a.latency_s IS NOT NULL",
+        (prompt_sha256, model),
+    ).fetchone()
+    return None if row[0] is None else float(row[0])
 
 
 def export_items(ledger: Ledger, filter: str | None = None) -> Iterator[dict[str, Any]]:
@@ -142,7 +171,9 @@ def export_items(ledger: Ledger, filter: str | None = None) -> Iterator[dict[str
     )
     for item in items:
         attempts = ledger.connection.execute(
-            "SELECT * FROM attempts WHERE item_key = ? ORDER BY id", (item["key"],)
+            "SELECT a.*, b.batch_key FROM attempts a"
+            " LEFT JOIN batch_requests b ON b.attempt_id = a.id WHERE item_key = ? ORDER BY id",
+            (item["key"],),
         )
         row = _plain(item)
         row["answer"] = None if row["answer"] is None else json.loads(row["answer"])

@@ -5,11 +5,13 @@ items     one question (text, prompt, model, parameters) and how it ended
 attempts  every call, written before it is made; never deleted
 totals    money per filter, kept in step with attempts in the same transaction, so that a budget is
           checked in constant time and across processes
+answered_by  the models and fingerprints that a prompt's answers came with
+batches   provider batches and how far each one got; batch_requests names the attempts in them
 """
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 4
 
 SCHEMA = """
 CREATE TABLE runs (
@@ -80,3 +82,49 @@ CREATE TABLE totals (
     PRIMARY KEY (filter, paid)
 ) WITHOUT ROWID;
 """
+
+BATCH_TABLES = """
+CREATE TABLE batches (
+    key TEXT PRIMARY KEY,
+    filter TEXT NOT NULL,
+    run_id INTEGER NOT NULL REFERENCES runs (id),
+    oracle TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    requests INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('written', 'uploaded', 'created', 'ended')),
+    input_file_id TEXT,
+    batch_id TEXT,
+    status TEXT,
+    reason TEXT,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX batches_under_way ON batches (filter) WHERE state != 'ended';
+CREATE TABLE batch_requests (
+    attempt_id INTEGER PRIMARY KEY REFERENCES attempts (id),
+    batch_key TEXT NOT NULL REFERENCES batches (key)
+);
+CREATE INDEX batch_requests_by_batch ON batch_requests (batch_key)
+"""
+
+OCCASION_COLUMN = "ALTER TABLE items ADD COLUMN occasion TEXT NOT NULL DEFAULT ''"
+
+ANSWERED_BY_TABLE = """
+CREATE TABLE answered_by (
+    prompt_sha256 TEXT NOT NULL,
+    model TEXT NOT NULL,
+    parameters_sha256 TEXT NOT NULL,
+    answered_model TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    first_at TEXT NOT NULL,
+    PRIMARY KEY (prompt_sha256, model, parameters_sha256, answered_model, fingerprint)
+) WITHOUT ROWID;
+INSERT INTO answered_by
+SELECT i.prompt_sha256, i.model, i.parameters_sha256, a.model, coalesce(a.fingerprint, ''),
+    min(a.finished_at)
+FROM attempts a JOIN items i ON i.key = a.item_key WHERE a.state = 'answered'
+    AND a.model IS NOT NULL GROUP BY 1, 2, 3, 4, 5
+"""
+
+MIGRATIONS = {1: SCHEMA, 2: BATCH_TABLES, 3: OCCASION_COLUMN, 4: ANSWERED_BY_TABLE}
+"""What each version added, in order."""

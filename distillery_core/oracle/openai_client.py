@@ -10,26 +10,26 @@ import asyncio
 import ssl
 import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import httpx2
 import openai
 
 from distillery_core.errors import UserError
-from distillery_core.oracle.client import (
-    FailureKind,
-    OracleFailure,
-    OracleReply,
-    OracleRequest,
-    Usage,
-)
+from distillery_core.oracle.chat_reply import one_line, read_reply
+from distillery_core.oracle.client import FailureKind, OracleFailure, OracleReply, OracleRequest
+from distillery_core.oracle.provider_batch import BatchOracle
+from distillery_core.oracle.rate_headers import read_limits, read_retry_after
 from distillery_core.oracle.spec import OracleSpec
 
 _NO_KEY = "no-key"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-_MESSAGE_CHARS = 500
+_PATH = "/chat/completions"
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _NO_BALANCE = ("insufficient_quota", "insufficient balance", "billing")
 _KIND_OF_STATUS: dict[int, FailureKind] = {
     401: "auth",
@@ -88,7 +88,8 @@ class OpenAIOracle:
             base_url=base_url,
             max_retries=0,
             timeout=spec.timeout_s,
-            http_client=openai.DefaultAsyncHttpxClient(
+            # aiohttp's connections cost half the time of httpx's own.
+            http_client=openai.DefaultAioHttpClient(
                 limits=limits,
                 # A proxy of the environment must not carry calls to this very machine.
                 trust_env=address.hostname not in _LOOPBACK,
@@ -102,80 +103,84 @@ class OpenAIOracle:
         try:
             # The client's own limit is per read; a server that drips would hold a call for ever.
             async with asyncio.timeout(self.spec.timeout_s):
-                answer = await self._client.chat.completions.create(**self._arguments(request))
+                # The body as it is: the client would walk through it and build typed objects of
+                # the reply, which costs more than the rest of the call together.
+                response = await self._client.post(
+                    _PATH, body=self._body(request), cast_to=httpx2.Response
+                )
+            body = response.json()
         except TimeoutError:
             raise self._late() from None
         except (openai.OpenAIError, httpx2.HTTPError, ValueError, TypeError) as error:
             raise self._failure(error) from None
-        try:
-            return self._reply(answer, time.perf_counter() - started)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:  # nothing is checked
-            what = f"the reply is not of this protocol ({type(error).__name__})"
-            raise OracleFailure("transient", what, maybe_charged=True) from None
+        reply = self._reply(body, time.perf_counter() - started)
+        limits = read_limits(response.headers)
+        return replace(reply, limits=limits) if limits else reply
 
     async def aclose(self) -> None:
         """Close the connection pool."""
         await self._client.close()
 
-    def _arguments(self, request: OracleRequest) -> dict[str, Any]:
-        arguments: dict[str, Any] = {
+    def batches(self) -> BatchOracle:
+        """The same address's endpoints for files and batches."""
+        from distillery_core.oracle.provider_batch_openai import Dialect, OpenAIBatches
+
+        dialect = Dialect(
+            body=self._body,
+            reply=self._reply,
+            failure=self._failure,
+            failure_of_status=self._failure_of,
+            clear=lambda text: one_line(self._without_key(text)),
+        )
+        return OpenAIBatches(self._client, dialect)
+
+    def _body(self, request: OracleRequest) -> dict[str, Any]:
+        """The JSON body of a request."""
+        body: dict[str, Any] = {
             "model": self.spec.model,
             "messages": request.messages(),
             self.spec.max_tokens_key: request.max_output_tokens,
         }
         if self.spec.send_temperature:
-            arguments["temperature"] = request.temperature
-        if self.spec.extra_body:
-            arguments["extra_body"] = self.spec.extra_body
+            body["temperature"] = request.temperature
         response_format = _response_format(request)
         if response_format is not None:
-            arguments["response_format"] = response_format
-        return arguments
+            body["response_format"] = response_format
+        return body | self.spec.extra_body
 
-    def _reply(self, answer: Any, latency_s: float) -> OracleReply:
-        choices = getattr(answer, "choices", None)
-        if not choices or getattr(choices[0], "message", None) is None:
-            raise OracleFailure("transient", "the reply holds no answer", maybe_charged=True)
-        message = choices[0].message
-        if not message.content and getattr(message, "refusal", None):
-            text = self._clear(str(message.refusal))
-            raise OracleFailure("refused", f"the model refused: {text}", maybe_charged=True)
-        return OracleReply(
-            text=self._without_key(message.content or ""),
-            finish_reason=self._clear(str(choices[0].finish_reason or "")),
-            usage=_usage(getattr(answer, "usage", None)),
-            model=self._clear(str(answer.model or self.spec.model)),
-            fingerprint=self._clear(str(getattr(answer, "system_fingerprint", None) or "")),
-            latency_s=latency_s,
+    def _reply(self, body: Any, latency_s: float | None) -> OracleReply:
+        return read_reply(
+            body, model=self.spec.model, latency_s=latency_s, without_key=self._without_key
         )
 
     def _failure(self, error: Exception) -> OracleFailure:
         if isinstance(error, openai.APIStatusError):
-            return self._status_failure(error)
-        if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
-            return self._late()
-        if isinstance(error.__cause__, httpx2.ConnectError):
+            return self._failure_of(error.status_code, error.message, error.response.headers)
+        causes = _causes(error)
+        if _any(causes, aiohttp.ClientConnectorError, httpx2.ConnectError):
             message = f"nobody answers at {self.spec.base_url or 'the address'}"
             return OracleFailure("down", message)
-        text = self._clear(f"{type(error).__name__}: {error.__cause__ or error}")
+        if _any(causes, TimeoutError, aiohttp.ServerTimeoutError):
+            return self._late()
+        cause = causes[-1]
+        text = one_line(self._without_key(f"{type(cause).__name__}: {cause}"))
         return OracleFailure("transient", f"the reply broke off ({text})", maybe_charged=True)
 
     def _late(self) -> OracleFailure:
         message = f"no reply within {self.spec.timeout_s:g} s"
         return OracleFailure("transient", message, maybe_charged=True)
 
-    def _status_failure(self, error: openai.APIStatusError) -> OracleFailure:
-        message = self._clear(error.message)
+    def _failure_of(
+        self, status: int, message: str, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> OracleFailure:
+        message = one_line(self._without_key(message))
         return OracleFailure(
-            _kind(error.status_code, message),
+            _kind(status, message),
             message,
-            status=error.status_code,
-            retry_after_s=_retry_after(error.response.headers),
+            status=status,
+            retry_after_s=read_retry_after(headers, message),
+            limits=read_limits(headers),
         )
-
-    def _clear(self, text: str) -> str:
-        """Text from outside without the key, on one line, not too long."""
-        return " ".join(self._without_key(text).split())[:_MESSAGE_CHARS]
 
     def _without_key(self, text: str) -> str:
         """Also without halves of surrogate pairs, which neither ledger nor file can hold."""
@@ -189,29 +194,24 @@ def _authorities(scheme: str) -> ssl.SSLContext | bool:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if scheme == "http" else True
 
 
+def _causes(error: BaseException) -> list[BaseException]:
+    """From what arrived down to what happened. The names given on the way up mislead: a connection
+    that was refused or dropped arrives as a timeout."""
+    causes = [error]
+    while (below := causes[-1].__cause__) is not None:
+        causes.append(below)
+    return causes
+
+
+def _any(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(cause, kinds) for cause in causes)
+
+
 def _response_format(request: OracleRequest) -> dict[str, Any] | None:
     if request.answer_format == "json_schema" and request.schema is not None:
         schema = {"name": request.schema_name, "schema": dict(request.schema), "strict": True}
         return {"type": "json_schema", "json_schema": schema}
     return {"type": "json_object"} if request.answer_format == "json_object" else None
-
-
-def _usage(usage: Any) -> Usage | None:
-    """Tokens; some servers count reasoning only in the total, some name cached tokens otherwise."""
-    if usage is None or usage.prompt_tokens is None or usage.completion_tokens is None:
-        return None
-    prompt, completion = int(usage.prompt_tokens), int(usage.completion_tokens)
-    if prompt < 0 or completion < 0:  # would pay money back into the budget
-        return None
-    output = max(completion, int(usage.total_tokens or 0) - prompt)
-    reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens")
-    cached = _detail(usage, "prompt_tokens_details", "cached_tokens")
-    cached = cached or int(getattr(usage, "prompt_cache_hit_tokens", None) or 0)
-    return Usage(prompt, output, max(min(cached, prompt), 0), max(reasoning, output - completion))
-
-
-def _detail(usage: Any, group: str, name: str) -> int:
-    return int(getattr(getattr(usage, group, None), name, None) or 0)
 
 
 def _kind(status: int, message: str) -> FailureKind:
@@ -220,20 +220,3 @@ def _kind(status: int, message: str) -> FailureKind:
     if status in _KIND_OF_STATUS:
         return _KIND_OF_STATUS[status]
     return "transient" if status >= 500 else "bad_request"
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait as the server wishes, from seconds or an HTTP date."""
-    value = headers.get("retry-after", "").strip()
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = _seconds_until(value)
-    return seconds if 0 <= seconds < float("inf") else None
-
-
-def _seconds_until(date: str) -> float:
-    try:
-        return max(parsedate_to_datetime(date).timestamp() - time.time(), 0.0)
-    except ValueError:
-        return -1.0

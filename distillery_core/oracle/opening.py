@@ -19,6 +19,9 @@ from distillery_core.plugins.manager import load_plugins
 OracleFactory = Callable[[OracleSpec, Mapping[str, str]], Oracle]
 """What a provider's `factory` names: builds an oracle from its entry and the environment."""
 
+RECORDING_FOLDER = "recording"
+"""Where a filter keeps its recorded answers, beside its definition."""
+
 FROM_FILTER = "plugin"
 """`recording: plugin` means the `recording/` folder beside the filter that asks."""
 

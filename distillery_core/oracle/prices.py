@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -60,6 +62,29 @@ def price_of(spec: OracleSpec) -> Price:
     return known
 
 
+def batch_price_of(spec: OracleSpec) -> Price:
+    """What an oracle charges for requests in a batch.
+
+    Cached input is taken as fresh: providers do not promise both discounts at once.
+
+    Raises:
+        UserError: the price, or what batches are cheaper by, is unknown.
+    """
+    price = price_of(spec)
+    if spec.free:
+        return price
+    if price.batch_discount is None:
+        raise UserError(
+            f"no batch price is known for {spec.price_of or spec.model!r}",
+            where=f"oracle {spec.name!r}",
+            hint="add a `price:` with `batch_discount: 0.5` (half price) to its entry in"
+            " oracles.yaml, or leave out --provider-batch",
+        )
+    share = 1 - price.batch_discount
+    changes = {"input": price.input * share, "output": price.output * share, "cached": None}
+    return price.model_copy(update=changes)
+
+
 def cost_nano(price: Price, usage: Usage) -> int:
     """The cost of a reply in nano-dollars, rounded up."""
     cached_price = price.input if price.cached is None else price.cached
@@ -72,18 +97,29 @@ def cost_nano(price: Price, usage: Usage) -> int:
     return _up(dollars_per_million)
 
 
-def worst_case_nano(price: Price, request: OracleRequest) -> int:
-    """The most a request can cost in nano-dollars.
+class WorstCase:
+    """The most a request can cost; a run's questions share their schema, which is measured once.
 
     Byte-level tokenisers never make more tokens than bytes, and a provider never writes more than
     `max_output_tokens` (reasoning included).
     """
-    messages = request.messages()
-    size = sum(len(message["content"].encode()) + _TEMPLATE_TOKENS for message in messages)
-    if request.schema is not None:
-        size += len(json.dumps(request.schema).encode())
-    dearest_input = max(price.input, price.cached or 0)
-    return _up(size * dearest_input + request.max_output_tokens * price.output)
+
+    def __init__(self, price: Price, schema: Mapping[str, Any] | None) -> None:
+        self._price = price
+        self._schema_bytes = 0 if schema is None else len(json.dumps(schema).encode())
+
+    def nano(self, request: OracleRequest) -> int:
+        """The worst case of a request in nano-dollars."""
+        price, messages = self._price, request.messages()
+        size = sum(len(message["content"].encode()) + _TEMPLATE_TOKENS for message in messages)
+        dearest_input = max(price.input, price.cached or 0)
+        tokens = size + self._schema_bytes
+        return _up(tokens * dearest_input + request.max_output_tokens * price.output)
+
+
+def worst_case_nano(price: Price, request: OracleRequest) -> int:
+    """The most a single request can cost in nano-dollars."""
+    return WorstCase(price, request.schema).nano(request)
 
 
 def to_nano(dollars: float) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from distillery_core.errors import UserError
 from distillery_core.oracle.client import OracleReply, OracleRequest
 from distillery_core.oracle.openai_client import OpenAIOracle
+from distillery_core.oracle.provider_batch import BatchOracle
 from distillery_core.oracle.recording import load_recordings
 from distillery_core.oracle.replay_server import ReplayServer
 from distillery_core.oracle.spec import OracleSpec
@@ -43,6 +44,10 @@ class ReplayOracle:
     async def complete(self, request: OracleRequest) -> OracleReply:
         """Ask the replay server once. Raises OracleFailure."""
         return await self._client.complete(request)
+
+    def batches(self) -> BatchOracle:
+        """The replay server's endpoints for files and batches."""
+        return self._client.batches()
 
     async def aclose(self) -> None:
         """Close the client, then the server."""

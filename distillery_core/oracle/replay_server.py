@@ -1,5 +1,7 @@
 """A server on 127.0.0.1 that speaks the OpenAI chat-completions protocol and replays recordings.
 
+Files and batches are in `replay_batches`.
+
 An answer is found by the filter (the schema's name), the prompt's hash and the article's text in
 the fence. Another prompt gets a 404 that names both hashes, a text that was not recorded a 422.
 Tokens are counted as characters / 4, rounded up, unless the recording brings its own counts.
@@ -23,6 +25,8 @@ from distillery_core.errors import UserError
 from distillery_core.fence import fence_content, normalised_key, prompt_hash_of_messages
 from distillery_core.oracle.faults import Fault, Faults, Request, spoiled
 from distillery_core.oracle.recording import RecordedAnswer, Recording
+from distillery_core.oracle.replay_batches import BatchBehaviour, ReplayBatches
+from distillery_core.oracle.replay_limits import LimitGate, ReplayLimits
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 CHARS_PER_TOKEN = 4
 _START_TIMEOUT_S = 10
 _NO_FAULTS = Faults()
+_BATCHES_END_WELL = BatchBehaviour()
 
 
 class _Refused(Exception):
@@ -58,10 +63,14 @@ class _Asked:
 class ReplayServer:
     """Serves recordings from a thread while its `with` block runs.
 
-    `requests` counts what was asked per text key, `answered` what got a recorded answer.
+    `requests` counts what was asked per text key, `answered` what got a recorded answer; what came
+    in a batch is counted by `batch_requests` and `batches.answered`. `connections` are the clients'
+    addresses, one for each connection; `gate` counts what the limits refused.
 
     Args:
         latency_s: how long each reply is held back.
+        limits: requests a window, with a provider's headers.
+        batch: how batches go.
         key: when given, every other bearer token gets a 401.
     """
 
@@ -72,6 +81,8 @@ class ReplayServer:
         *,
         latency_s: float = 0.0,
         key: str | None = None,
+        batch: BatchBehaviour = _BATCHES_END_WELL,
+        limits: ReplayLimits | None = None,
     ) -> None:
         self.recordings = recordings
         self.faults = faults
@@ -79,6 +90,10 @@ class ReplayServer:
         self.key = key
         self.requests: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
+        self.batch_requests: Counter[str] = Counter()
+        self.gate = None if limits is None else LimitGate(limits)
+        self.connections: set[tuple[str, int]] = set()
+        self.batches = ReplayBatches(self._answer_line, self._refuse_key, batch)
         self.base_url = ""
         self._thread = _ServerThread(self)
 
@@ -105,19 +120,53 @@ class ReplayServer:
     async def completions(self, http: HttpRequest) -> Response:
         """POST /v1/chat/completions."""
         try:
-            asked = _read(await http.json(), http.headers.get("authorization", ""))
-            if self.key is not None and asked.bearer != self.key:
-                raise _Refused(401, f"Incorrect API key provided: {asked.bearer}", "invalid_key")
-            return await self._respond(asked)
+            authorization = http.headers.get("authorization", "")
+            asked = _read(await http.json(), authorization)
+            self.connections.update([http.client] if http.client else [])
+            return self._refuse_key(authorization) or await self._limited(asked)
         except _Refused as refused:
             return _error(refused.status, refused.message, refused.code)
 
+    def _refuse_key(self, authorization: str) -> Response | None:
+        """The reply to a key that is not the server's, or None."""
+        bearer = authorization.removeprefix("Bearer ")
+        if self.key is None or bearer == self.key:
+            return None
+        return _error(401, f"Incorrect API key provided: {bearer}", "invalid_key")
+
+    def _answer_line(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """What a request in a batch gets: status and body."""
+        try:
+            asked = _read(body, "")
+            fault = self.faults.hit(self._counted(asked, self.batch_requests))
+            if fault is not None and fault.kind in ("status", "hang", "cut", "malformed"):
+                raise _Refused(fault.status, fault.message, "injected")
+            response = _completion(asked, *self._find(asked), fault)
+        except _Refused as refused:
+            response = _error(refused.status, refused.message, refused.code)
+        return response.status_code, json.loads(bytes(response.body))
+
+    async def _limited(self, asked: _Asked) -> Response:
+        if self.gate is None:
+            return await self._respond(asked)
+        if self.gate.passes():
+            response = await self._respond(asked)
+            response.headers.update(self.gate.headers())
+            return response
+        headers = self.gate.headers() | self.gate.retry_after()
+        return _error(429, "Rate limit reached for requests", "rate_limit_exceeded", headers)
+
+    def _counted(self, asked: _Asked, counter: Counter[str]) -> Request:
+        """Count a request, and say how many came before it, about its text and in all."""
+        position = self.requests.total() + self.batch_requests.total()
+        count = self.requests[asked.text_key] + self.batch_requests[asked.text_key]
+        counter[asked.text_key] += 1
+        return Request(asked.text_key, count, position, asked.answer_format)
+
     async def _respond(self, asked: _Asked) -> Response:
-        position, count = self.requests.total(), self.requests[asked.text_key]
-        self.requests[asked.text_key] += 1
+        request = self._counted(asked, self.requests)
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
-        request = Request(asked.text_key, count, position, asked.answer_format)
         fault = self.faults.hit(request)
         instead = await _instead_of_reply(fault) if fault else None
         if instead is not None:
@@ -206,8 +255,10 @@ def _completion(
         "id": f"replay-{asked.text_key[:12]}",
         "object": "chat.completion",
         "created": int(time.time()),
-        "model": recording.head.model,
-        "system_fingerprint": f"recording-{recording.digest[:12]}",
+        "model": recording.head.model + ("-next" if kind == "other_model" else ""),
+        "system_fingerprint": (
+            "another" if kind == "other_fingerprint" else f"recording-{recording.digest[:12]}"
+        ),
         "choices": [
             {
                 "index": 0,
@@ -219,6 +270,9 @@ def _completion(
     }
     if kind != "no_usage":
         body["usage"] = _usage(asked, answer, text)
+    if kind == "half_cached":
+        half = body["usage"]["prompt_tokens"] // 2
+        body["usage"]["prompt_tokens_details"] = {"cached_tokens": half}
     return JSONResponse(body)
 
 
@@ -253,6 +307,7 @@ def _application(server: ReplayServer) -> Starlette:
         routes=[
             Route("/v1/models", server.models, methods=["GET"]),
             Route("/v1/chat/completions", server.completions, methods=["POST"]),
+            *server.batches.routes(),
         ]
     )
 

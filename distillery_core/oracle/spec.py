@@ -18,17 +18,36 @@ ORACLES_FILE = "oracles.yaml"
 _CREDENTIALS = re.compile(r"//[^/@\s]+@|[?&](api_?)?key=", re.IGNORECASE)
 
 
+FingerprintRule = Literal["lasting", "any", "ignore"]
+"""Which change of the provider's `system_fingerprint` stops a run (docs/decisions/0008)."""
+
+
 class Price(BaseModel):
-    """USD per million tokens. Without `cached`, cached input is charged as fresh input."""
+    """USD per million tokens. Without `cached`, cached input is charged as fresh input.
+
+    `batch_discount` is what the provider's batches are cheaper by, 0-1 (0.5: half price).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
     cached: float | None = Field(default=None, ge=0)
+    batch_discount: float | None = Field(default=None, ge=0, lt=1)
     as_of: date
     source: str = ""
     note: str = ""
+
+
+class Limits(BaseModel):
+    """What the account may use a minute; `tokens_per_minute` is input and output together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    input_tokens_per_minute: int | None = Field(default=None, ge=1)
+    output_tokens_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
 
 
 class OracleSpec(BaseModel):
@@ -36,7 +55,8 @@ class OracleSpec(BaseModel):
 
     A key is only ever named, by the environment variable that holds it. `free` declares that calls
     cost nothing (a local server); `paid: false` that the price is only what a recording would have
-    cost. `extra_body` is sent with every request as it is (e.g. `reasoning_effort`).
+    cost. `extra_body` is sent with every request as it is (e.g. `reasoning_effort`). `batch` says
+    that the address has OpenAI's endpoints for files and batches.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,11 +67,14 @@ class OracleSpec(BaseModel):
     model: str = Field(min_length=1)
     api_key_env: str | None = None
     concurrency: int = Field(default=16, ge=1, le=1024)
+    limits: Limits | None = None
+    fingerprint: FingerprintRule = "lasting"
     timeout_s: float = Field(default=120, gt=0)
     price: Price | None = None
     price_of: str | None = None
     free: bool = False
     paid: bool = True
+    batch: bool = False
     recording: str | None = None
     send_temperature: bool = True
     max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"

@@ -16,7 +16,7 @@ Check = Callable[[str], dict[str, Any]]
 """Turns a raw answer into the checked one, or raises AnswerRejected."""
 
 _FATAL_FOR_ROW = {"bad_request", "refused"}
-_NOT_COUNTED = {"auth", "quota", "not_found", "down", "format"}
+_NOT_COUNTED = {"auth", "quota", "not_found", "down", "format", "not_run", "expired"}
 """Failures of the set-up, which say nothing about the question."""
 
 _REPAIR = (

@@ -17,14 +17,14 @@ class Locked(Exception):
 
 
 @contextmanager
-def writer_lock(path: Path) -> Iterator[None]:
+def writer_lock(path: Path, wait_s: float = 0.0) -> Iterator[None]:
     """Hold the lock at `path` for the block.
 
     Raises:
-        Locked: at once, when it is held, by this process or another.
+        Locked: it is held, by this process or another, and still is after `wait_s` seconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None)
     try:
         try:
             connection.execute("BEGIN EXCLUSIVE")

@@ -12,6 +12,7 @@ from distillery_core.dataset.rejects import MAX_BAD, Rejects
 from distillery_core.dataset.rows import read_articles
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters import Filter
+from distillery_core.labelling.canaries import CanarySettings
 from distillery_core.labelling.label_file import label_file
 from distillery_core.labelling.projection import Projection, project_cost
 from distillery_core.labelling.run import LabelSettings, LabelSummary, question_of
@@ -50,6 +51,8 @@ def label(
     max_bad: float = MAX_BAD,
     more_samples: bool = False,
     retry_failed: bool = False,
+    accept_fingerprint: bool = False,
+    canaries: int | None = None,
     progress: Progress = silent,
 ) -> LabelResult:
     """Label a file of articles.
@@ -58,6 +61,7 @@ def label(
 
     Args:
         budget: hard cap in USD on what the ledger shows for this filter, all runs together.
+        canaries: answers between two rounds of canaries, 0 for none; default the config's.
 
     Raises:
         GateClosed: the calibration or validation report does not let this batch through.
@@ -73,7 +77,9 @@ def label(
         budget_usd=budget,
         limit=limit,
         retry_failed=retry_failed,
+        accept_fingerprint=accept_fingerprint,
         purpose="sample" if as_sample else "batch",
+        canaries=canary_settings(filter, canaries),
     )
     summary = label_file(
         filter,
@@ -86,7 +92,14 @@ def label(
         recording_folder=recording_folder(filter),
         progress=progress,
     )
-    return LabelResult(target, _beside(target, "rejected"), _beside(target, "skipped"), summary)
+    return LabelResult(target, beside(target, "rejected"), beside(target, "skipped"), summary)
+
+
+def canary_settings(filter: Filter, every: int | None) -> CanarySettings:
+    """The config's canaries, asked as often as the caller says."""
+    choice = filter.config.oracle
+    often = choice.canaries if every is None else every
+    return CanarySettings(often, choice.canary_articles, choice.canary_limit)
 
 
 def default_output(project: Project, filter: Filter, input: Path, as_sample: bool) -> Path:
@@ -140,8 +153,11 @@ def projection(
     count = sum(1 for _ in usable_articles(input))
     if not project.ledger.exists():
         return project_cost(filter, usable_articles(input), count, spec)
+    folder = recording_folder(filter)
     with Ledger.open(project.ledger) as ledger:
-        return project_cost(filter, usable_articles(input), count, spec, ledger)
+        return project_cost(
+            filter, usable_articles(input), count, spec, ledger, recording_folder=folder
+        )
 
 
 def is_sample(path: Path) -> bool:
@@ -150,9 +166,13 @@ def is_sample(path: Path) -> bool:
 
 
 def refuse_too_many_samples(
-    project: Project, filter: Filter, articles: Iterable[Article], more_samples: bool
+    project: Project,
+    filter: Filter,
+    articles: Iterable[Article],
+    more_samples: bool,
+    purpose: str = "sample",
 ) -> None:
-    """See that a corpus is not labelled as forty samples.
+    """See that a corpus is not labelled as forty samples (or readiness checks).
 
     Raises:
         CheckFailed: more than `SAMPLE_LIMIT` distinct articles, unless `more_samples`.
@@ -162,7 +182,7 @@ def refuse_too_many_samples(
     texts = {question_of(filter, article).article_sha256 for article in articles}
     if project.ledger.exists():
         with Ledger.open(project.ledger) as ledger:
-            texts |= articles_asked(ledger, filter.label, "sample")
+            texts |= articles_asked(ledger, filter.label, purpose)
     if len(texts) > SAMPLE_LIMIT:
         raise CheckFailed(
             f"this would make {len(texts)} articles labelled as samples of {filter.label}, "
@@ -183,6 +203,7 @@ def _has_sample(article: Article) -> bool:
     return isinstance(sample, dict) and {"class", "round"} <= set(sample)
 
 
-def _beside(output: Path, what: str) -> Path | None:
+def beside(output: Path, what: str) -> Path | None:
+    """The file of rejected or skipped rows beside an output, if there is one."""
     path = output.with_name(f"{output.name}.{what}.jsonl")
     return path if path.exists() else None

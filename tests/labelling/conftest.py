@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,42 @@ def serve(storm: Filter) -> Iterator[Callable[..., ReplayServer]]:
         def start(*rules: Any, seed: int = 0, **options: Any) -> ReplayServer:
             recordings = load_recordings(storm.folder / "recording")
             return stack.enter_context(ReplayServer(recordings, Faults(rules, seed), **options))
+
+        yield start
+
+
+class NoisyServer(ReplayServer):
+    """Adds noise and an offset to every score, each from the text and how often it was asked.
+
+    `moved` is added on top once so many requests have come.
+    """
+
+    noise: tuple[float, ...] = (0.0,)
+    offset: float = 0.0
+    moved: float = 0.0
+    moves_at: int = 1 << 30
+
+    def _find(self, asked: Any) -> Any:
+        recording, answer = super()._find(asked)
+        draw = sha256(f"{asked.text_key} {self.requests[asked.text_key]}".encode()).digest()[0]
+        change = self.noise[draw % len(self.noise)] + self.offset
+        change += self.moved if self.requests.total() > self.moves_at else 0.0
+        scores = {
+            key: min(max(value + change, 0.0), 10.0) if key != "reasoning" else value
+            for key, value in answer.answer.items()
+        }
+        return recording, answer.model_copy(update={"answer": scores})
+
+
+@pytest.fixture
+def serve_noisy(storm: Filter) -> Iterator[Callable[..., NoisyServer]]:
+    """Start servers whose answers vary; all are stopped at the end."""
+    with ExitStack() as stack:
+
+        def start(*rules: Any, **how: Any) -> NoisyServer:
+            server = NoisyServer(load_recordings(storm.folder / "recording"), Faults(rules))
+            vars(server).update(how)
+            return stack.enter_context(server)
 
         yield start
 

@@ -415,6 +415,50 @@ def test_long_pause_stops_instead_of_sleeping(setup: Setup) -> None:
     assert server.requests.total() == 1
 
 
+def test_nothing_but_refusals_stops_the_run(setup: Setup) -> None:
+    server = setup.serve(Fault("status", status=429, positions=frozenset(range(3, 9999))))
+    settings = LabelSettings(backoff_s=0.001, no_progress_calls=50, max_overloads=1000)
+    with pytest.raises(LabellingStopped, match="no usable answer among the last 50 calls") as stop:
+        setup.label(setup.spec_for(server), 60, settings=settings)
+    assert "concurrency" in str(stop.value)
+    assert server.requests.total() < 70
+    assert setup.label(setup.spec_for(setup.serve()), 60).states == {"done": 60}
+
+
+def test_another_model_behind_the_name_stops_until_it_is_accepted(setup: Setup) -> None:
+    setup.label(setup.spec_for(setup.serve()), 5)
+    server = setup.serve(Fault("other_model", positions=frozenset(range(8, 999))))
+    spec = setup.spec_for(server)
+    for _ in range(2):
+        with pytest.raises(LabellingStopped, match="'recorded-model-next' now") as stop:
+            setup.label(spec, 150)
+        assert "--accept-fingerprint" in str(stop.value)
+    assert server.requests.total() < 60
+    accepting = LabelSettings(backoff_s=0.001, accept_fingerprint=True)
+    assert setup.label(spec, 150, settings=accepting).states == {"done": 150}
+    assert setup.label(spec, 150).asked == 0
+
+
+def test_a_flip_between_back_ends_does_not_stop(setup: Setup) -> None:
+    server = setup.serve(Fault("other_fingerprint", share=0.5), seed=5)
+    assert setup.label(setup.spec_for(server), 100).states == {"done": 100}
+
+
+def test_connections_are_used_again(setup: Setup) -> None:
+    server = setup.serve(latency_s=0.005)
+    setup.label(setup.spec_for(server, concurrency=8), 150)
+    assert 1 <= len(server.connections) <= 8
+
+
+def test_cached_tokens_are_noted_and_cheaper(setup: Setup) -> None:
+    plain = setup.label(setup.spec_for(setup.serve()), 10).activity
+    half = setup.label(setup.spec_for(setup.serve(Fault("half_cached"))), 10).activity
+    assert half.input_tokens == plain.input_tokens
+    assert half.cached_tokens == pytest.approx(half.input_tokens / 2, rel=0.01)
+    saved = half.cached_tokens * (1.0 - 0.5) / 1e6  # input 1.00, cached 0.50 USD per million
+    assert plain.cost_usd - half.cost_usd == pytest.approx(saved, rel=0.001)
+
+
 def test_sample_articles_are_counted_by_text(setup: Setup) -> None:
     spec = setup.spec_for(setup.serve())
     setup.label(spec, 7, settings=LabelSettings(purpose="sample"))

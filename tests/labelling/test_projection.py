@@ -12,7 +12,12 @@ import pytest
 from distillery_core.errors import UserError
 from distillery_core.filters import Filter
 from distillery_core.labelling import label_file
-from distillery_core.labelling.projection import Projection, limited, project_cost, with_calls
+from distillery_core.labelling.projection import (
+    Projection,
+    limited,
+    project_cost,
+    tokens_of,
+)
 from distillery_core.oracle.ledger import Ledger
 
 Make = Callable[..., Any]
@@ -48,6 +53,38 @@ def test_answers_to_other_articles_and_of_other_models_are_not_counted(
         assert project_cost(storm, articles(30), 30, another, ledger).to_ask == 30
 
 
+def test_answers_to_the_same_question_asked_otherwise_do_not_count(
+    storm: Filter, project: Path, serve: Make, spec_for: Make, corpus: Make, articles: Make
+) -> None:
+    """Another temperature, output limit or address asks everything again, and the money says so."""
+    spec = spec_for(serve())
+    label_file(storm, corpus(30), project / "o.jsonl", spec=spec, project=project)
+    oracle = storm.config.oracle.model_copy(update={"max_output_tokens": 400})
+    longer = storm.model_copy(update={"config": storm.config.model_copy(update={"oracle": oracle})})
+    elsewhere = spec.model_copy(update={"base_url": "http://127.0.0.1:9/v1"})
+    seeded = spec.model_copy(update={"extra_body": {"seed": 1}})
+    unasked = spec.model_copy(update={"api_key_env": "DISTILLERY_NO_SUCH_KEY"})
+    with Ledger.open(project / ".distillery" / "ledger.sqlite") as ledger:
+        assert project_cost(storm, articles(30), 30, spec, ledger).to_ask == 0
+        for filter, changed in (
+            (longer, spec), (storm, elsewhere), (storm, seeded), (storm, unasked)
+        ):  # fmt: skip
+            projected = project_cost(filter, articles(30), 30, changed, ledger)
+            assert projected.to_ask == 30
+            assert "measured on 30 answers" in projected.basis
+
+
+def test_tokens_are_estimated_by_script() -> None:
+    english, chinese, russian = (
+        "The storm hit the coast. " * 40,
+        "風暴襲擊海岸。" * 40,
+        "Шторм " * 40,
+    )
+    for text, near in ((english, 5.0), (chinese, 1.2), (russian, 2.5)):
+        few, many = tokens_of(text)
+        assert few <= len(text) / near <= many * 1.01
+
+
 def test_says_that_a_recording_is_not_paid(
     storm: Filter, serve: Make, spec_for: Make, articles: Make
 ) -> None:
@@ -60,12 +97,9 @@ def test_unknown_price_refuses(storm: Filter, serve: Make, spec_for: Make) -> No
         project_cost(storm, [], 0, spec_for(serve(), price=None))
 
 
-def test_fewer_and_further_calls_cost_the_same_a_call() -> None:
+def test_fewer_calls_cost_the_same_a_call() -> None:
     whole = Projection(100, 80, 500, 60, 0.8, 1.6, True, "measured")
     assert limited(whole, None) is whole
     assert limited(whole, 90) is whole
     part = limited(whole, 20)
     assert (part.articles, part.to_ask, part.low_usd) == (20, 20, pytest.approx(0.2))
-    more = with_calls(part, 21)
-    assert (more.to_ask, more.high_usd) == (41, pytest.approx(0.82))
-    assert with_calls(limited(whole, 0), 3).high_usd == 0

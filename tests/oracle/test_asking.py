@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from distillery_core.errors import UserError
-from distillery_core.oracle.asking import AnswerForm, Asker, AskSettings, Outcome, Question
+from distillery_core.oracle.asking import Asker
 from distillery_core.oracle.client import OracleFailure, OracleReply, OracleRequest, Usage
 from distillery_core.oracle.ledger import Ledger
 from distillery_core.oracle.ledger_job import open_job
 from distillery_core.oracle.ledger_report import activity, money
+from distillery_core.oracle.questions import AnswerForm, AskSettings, Outcome, Question
 from distillery_core.oracle.spec import OracleSpec, Price
 from distillery_core.oracle.steps import AnswerRejected
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.oracle.client import OracleFailure
-from distillery_core.oracle.flow import AdaptiveLimit, FailureWatch, Stop, delay_s
+from distillery_core.oracle.flow import AdaptiveLimit, Stop, delay_s
 from distillery_core.oracle.ladder import FormatLadder
 
 
@@ -36,6 +36,9 @@ def test_first_call_goes_alone_then_the_limit_opens() -> None:
 def test_overload_halves_once_per_generation_and_success_recovers() -> None:
     limit = AdaptiveLimit(16)
     limit.succeeded()
+    for _ in range(2):
+        limit.overloaded(0)
+    assert limit.limit == 16, "two refusals at the start are no overload yet"
     for _ in range(10):
         limit.overloaded(0)
     assert limit.limit == 8
@@ -47,6 +50,18 @@ def test_overload_halves_once_per_generation_and_success_recovers() -> None:
     for generation in range(2, 12):
         limit.overloaded(generation)
     assert limit.limit == 1
+
+
+def test_one_refusal_in_a_hundred_does_not_shrink_the_limit_and_one_in_ten_does() -> None:
+    for every, expected in ((100, 64.0), (10, 12.0)):
+        limit = AdaptiveLimit(64)
+        limit.succeeded()
+        for number in range(1, 3001):
+            if number % every:
+                limit.succeeded()
+            else:
+                limit.overloaded(limit._generation)
+        assert limit.limit == 64 if expected == 64 else limit.limit <= expected
 
 
 def test_cancelled_waiter_gives_its_turn_on() -> None:
@@ -69,46 +84,6 @@ def test_wait_lies_between_what_was_asked_for_and_the_cap(
 ) -> None:
     wait = delay_s(failures, 0.5, 30, asked)
     assert (asked or 0) <= wait <= (asked or 0) + min(30, 0.5 * 2.0 ** min(failures - 1, 10))
-
-
-def test_half_of_a_full_window_stops() -> None:
-    watch = FailureWatch(10, 0.5)
-    for _ in range(5):
-        watch.good()
-    stops = [watch.unusable("prose") for _ in range(5)]
-    assert stops[:4] == [None] * 4
-    assert stops[4] is not None
-    assert "5 of the last 10 calls" in stops[4].message
-
-
-def test_overload_never_stops_and_no_window_never_stops() -> None:
-    watch = FailureWatch(2, 0.5)
-    watch.good()
-    assert all(watch.failed("overload", "429", ends_row=False) is None for _ in range(50))
-    unlimited = FailureWatch(None, 0.5)
-    assert all(unlimited.unusable("prose") is None for _ in range(200))
-
-
-def test_articles_given_up_for_overload_stop_only_in_a_row() -> None:
-    watch = FailureWatch(50, 0.5)
-    for _ in range(5):
-        assert watch.failed("overload", "429", ends_row=True) is None
-        assert watch.failed("overload", "429", ends_row=True) is None
-        watch.good()
-    stops = [watch.failed("overload", "429 daily quota", ends_row=True) for _ in range(3)]
-    assert stops[:2] == [None, None]
-    assert stops[2] is not None
-    assert stops[2].kind == "wait"
-    assert "daily quota" in stops[2].message
-
-
-def test_down_stops_at_once_before_any_success_and_after_ten_later() -> None:
-    assert FailureWatch(50, 0.5).failed("down", "gone", ends_row=False) is not None
-    watch = FailureWatch(50, 0.5)
-    watch.good()
-    stops = [watch.failed("down", "gone", ends_row=False) for _ in range(10)]
-    assert stops[:9] == [None] * 9
-    assert stops[9] is not None
 
 
 @pytest.mark.parametrize(

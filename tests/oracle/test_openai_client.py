@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from types import SimpleNamespace
 from typing import Any
 
+import httpx2
 import pytest
 
 from distillery_core.errors import UserError
+from distillery_core.oracle.chat_reply import one_line, read_usage
 from distillery_core.oracle.client import OracleFailure, OracleReply, OracleRequest, Usage
 from distillery_core.oracle.faults import Fault, Faults
-from distillery_core.oracle.openai_client import _retry_after, _usage, create
+from distillery_core.oracle.openai_client import create
+from distillery_core.oracle.rate_headers import read_retry_after
 from distillery_core.oracle.recording import Recording
 from distillery_core.oracle.replay_server import ReplayServer
 from distillery_core.oracle.spec import OracleSpec
@@ -87,9 +89,16 @@ def test_failures_are_classified(
 
 def test_nobody_listens(recording: Recording, request_about: Build) -> None:
     spec = {"base_url": "http://127.0.0.1:9/v1"}
-    oracle = create(OracleSpec(model="m", **spec), {})
+
+    async def run() -> None:
+        oracle = create(OracleSpec(model="m", **spec), {})
+        try:
+            await oracle.complete(request_about("x"))
+        finally:
+            await oracle.aclose()
+
     with pytest.raises(OracleFailure) as caught:
-        asyncio.run(oracle.complete(request_about("x")))
+        asyncio.run(run())
     assert caught.value.kind == "down"
 
 
@@ -100,10 +109,10 @@ def test_retry_after_is_read_in_seconds_and_as_a_date(
         ask(recording, request_about("x"), Fault("status", status=429, retry_after_s=2.5))
     assert caught.value.retry_after_s == 2.5
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
-    assert 50 < (_retry_after({"retry-after": soon}) or 0) <= 60
-    assert _retry_after({"retry-after": "soon"}) is None
-    assert _retry_after({"retry-after": "inf"}) is None
-    assert _retry_after({}) is None
+    assert 50 < (read_retry_after({"retry-after": soon}) or 0) <= 60
+    assert read_retry_after({"retry-after": "soon"}) is None
+    assert read_retry_after({"retry-after": "inf"}) is None
+    assert read_retry_after({}) is None
 
 
 def test_key_that_a_server_echoes_never_comes_through(
@@ -130,21 +139,19 @@ def test_servers_without_counts_give_no_usage(recording: Recording, request_abou
     assert ask(recording, request_about("The first text."), Fault("no_usage")).usage is None
 
 
-def usage(prompt: int, completion: int, total: int, **more: Any) -> SimpleNamespace:
-    return SimpleNamespace(
-        prompt_tokens=prompt, completion_tokens=completion, total_tokens=total, **more
-    )
+def usage(prompt: int, completion: int, total: int, **more: Any) -> dict[str, Any]:
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total} | more
 
 
 def test_counts_that_would_pay_money_back_are_no_counts() -> None:
-    assert _usage(usage(-5, 20, 15)) is None
-    assert _usage(usage(5, -20, 0)) is None
+    assert read_usage(usage(-5, 20, 15)) is None
+    assert read_usage(usage(5, -20, 0)) is None
 
 
-def reply(**changes: Any) -> SimpleNamespace:
-    message = SimpleNamespace(content=changes.pop("content", "{}"), refusal=None)
-    choices = [SimpleNamespace(message=message, finish_reason="stop")]
-    return SimpleNamespace(**{"choices": choices, "usage": None, "model": "m"} | changes)
+def reply(**changes: Any) -> dict[str, Any]:
+    message = {"content": changes.pop("content", "{}"), "refusal": None}
+    choices = [{"message": message, "finish_reason": "stop"}]
+    return {"choices": choices, "usage": None, "model": "m"} | changes
 
 
 @pytest.mark.parametrize(
@@ -154,18 +161,19 @@ def reply(**changes: Any) -> SimpleNamespace:
         reply(usage=["many"]),
         reply(usage=usage("many", 2, 3)),  # type: ignore[arg-type]
         reply(choices={"first": 1}),
+        ["a list"],
     ],
 )
 def test_a_reply_of_another_form_is_a_failure_and_no_crash(
-    monkeypatch: pytest.MonkeyPatch, request_about: Build, answer: SimpleNamespace
+    monkeypatch: pytest.MonkeyPatch, request_about: Build, answer: Any
 ) -> None:
     oracle = create(OracleSpec(name="o", model="m", base_url="http://127.0.0.1:9/v1"), {})
 
-    async def give(**_: Any) -> SimpleNamespace:
-        return answer
+    async def give(*_: Any, **__: Any) -> httpx2.Response:
+        return httpx2.Response(200, json=answer)
 
     async def run() -> None:
-        monkeypatch.setattr(oracle._client.chat.completions, "create", give)
+        monkeypatch.setattr(oracle._client, "post", give)
         try:
             await oracle.complete(request_about("The first text."))
         finally:
@@ -179,20 +187,20 @@ def test_a_reply_of_another_form_is_a_failure_and_no_crash(
 def test_half_a_surrogate_pair_does_not_reach_the_ledger() -> None:
     oracle = create(OracleSpec(name="o", model="m", base_url="http://127.0.0.1:9/v1"), {})
     assert oracle._reply(reply(content="cut \ud83d"), 0.1).text == "cut ?"
-    assert oracle._clear("cut \ud83d") == "cut ?"
+    assert one_line(oracle._without_key("cut \ud83d")) == "cut ?"
 
 
 def test_reasoning_that_is_only_in_the_total_is_counted_as_output() -> None:
-    assert _usage(usage(100, 20, 200)) == Usage(100, 100, reasoning_tokens=80)
-    details = SimpleNamespace(reasoning_tokens=15)
-    assert _usage(usage(100, 20, 120, completion_tokens_details=details)) == Usage(
+    assert read_usage(usage(100, 20, 200)) == Usage(100, 100, reasoning_tokens=80)
+    details = {"reasoning_tokens": 15}
+    assert read_usage(usage(100, 20, 120, completion_tokens_details=details)) == Usage(
         100, 20, reasoning_tokens=15
     )
 
 
 def test_cached_tokens_under_both_names() -> None:
-    details = SimpleNamespace(cached_tokens=64)
+    details = {"cached_tokens": 64}
     expected = Usage(100, 20, cached_tokens=64)
-    assert _usage(usage(100, 20, 120, prompt_tokens_details=details)) == expected
-    assert _usage(usage(100, 20, 120, prompt_cache_hit_tokens=64)) == expected
-    assert _usage(None) is None
+    assert read_usage(usage(100, 20, 120, prompt_tokens_details=details)) == expected
+    assert read_usage(usage(100, 20, 120, prompt_cache_hit_tokens=64)) == expected
+    assert read_usage(None) is None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from distillery_core.cli import options
+from distillery_core.cli import batches, options
 from distillery_core.cli.console import note, only_json, print_json, say
 from distillery_core.cli.money import ASK_ABOVE_USD, confirm
 from distillery_core.cli.results import print_summary, summary_facts
@@ -18,6 +20,7 @@ from distillery_core.cli.work import with_total, work
 from distillery_core.errors import UserError
 
 if TYPE_CHECKING:
+    from distillery_core.labelling.projection import Projection
     from distillery_core.stages.label import LabelResult
 
 app = single()
@@ -56,52 +59,158 @@ def label(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again where all attempts have failed.")
     ] = False,
+    accept_fingerprint: Annotated[
+        bool,
+        typer.Option(
+            "--accept-fingerprint", help="Go on where the provider answers with another model now."
+        ),
+    ] = False,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Answers an article from each oracle; one label of them.")
+    ] = 1,
+    oracles: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,NAME", help="Several oracles; one label of their answers."),
+    ] = None,
+    canaries: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Ask some articles again after every N answers and stop if the oracle drifts; "
+            "0 never. Default: oracle.canaries in config.yaml.",
+        ),
+    ] = None,
+    provider_batch: Annotated[
+        bool,
+        typer.Option(
+            "--provider-batch",
+            help="Ask by the provider's batches: half the price, within a day.",
+        ),
+    ] = False,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait/--no-wait", help="With --provider-batch: wait for it, or only submit."
+        ),
+    ] = True,
+    cancel_batches: Annotated[
+        bool,
+        typer.Option(
+            "--cancel-batches", help="End this filter's batches, keep what they answered, and stop."
+        ),
+    ] = False,
     json: options.JsonOption = False,
 ) -> None:
     """Label articles; each answer is durable before the next one is counted.
 
     Needs both calibration gates open, unless the input is a sample of `distillery sample`. The
     same command started again goes on where it stopped; nothing answered is asked again.
+    With --repeats or --oracles an agreement report is written beside the labels.
+    With --provider-batch a file of questions is answered within a day at half the price; what it
+    leaves open (expired, failed, unusable) is then asked call by call.
     """
     from distillery_core.labelling.projection import limited
-    from distillery_core.stages.label import label as run_labelling
-    from distillery_core.stages.label import projection, refuse_shorter, require_gate
+    from distillery_core.stages.label import refuse_shorter
 
     target = _target(output, output_dir)
     articles = _limit(limit, max_batches, batch_size)
+    asked = _asked(oracle, oracles, repeats)
     project, chosen = options.chosen_filter(filter)
+    if cancel_batches:
+        batches.cancel(project, chosen, oracle=oracle, json=json)
+        return
     # Nobody is asked about money for a run that its gate will not let begin.
-    as_sample = require_gate(project, chosen, input, oracle)
-    whole = projection(project, chosen, input, oracle)
+    as_sample = asked.require_gate(project, chosen, input)
+    if provider_batch and asked.passes > 1:
+        hint = "label once by batch; --repeats and --oracles are asked call by call"
+        raise UserError("--provider-batch asks one oracle once", hint=hint)
+    whole = asked.projection(project, chosen, input)
     if target is None and not as_sample:
         refuse_shorter(
             project.labelled_path(chosen), min(whole.articles, articles or whole.articles)
         )
-    projected = limited(whole, articles)
+    if provider_batch:
+        goes_on = batches.by_batch(
+            *(project, chosen, input),
+            oracle=oracle,
+            budget=budget,
+            ask_above=ask_above,
+            yes=yes,
+            limit=articles,
+            more_samples=more_samples,
+            retry_failed=retry_failed,
+            wait=wait,
+            json=json,
+        )
+        if not goes_on:
+            return
+        whole = asked.projection(project, chosen, input)
+        retry_failed = False  # the batch was that try
+    projected = limited(whole, articles and articles * asked.passes)
     confirm(projected, budget=budget, yes=yes, ask_above=ask_above)
     with only_json(json), work("label") as task, _told_when_stopped():
-        result = run_labelling(
+        result = asked.label(
             project,
             chosen,
             input=input,
             output=target,
-            oracle=oracle,
             budget=budget,
             limit=articles,
             concurrency=batch_size,
             max_bad=max_bad,
             more_samples=more_samples,
             retry_failed=retry_failed,
-            progress=with_total(task.progress, projected.articles),
+            accept_fingerprint=accept_fingerprint,
+            canaries=canaries,
+            progress=with_total(task.progress, asked.answers(whole.articles, articles)),
         )
     if json:
         print_json(_facts(result))
         return
     say(f"{project.relative(result.output)}: written")
     print_summary(result.summary)
+    if agreement := getattr(result, "agreement", None):
+        say(f"{project.relative(agreement)}: how far the answers agree")
     for path in (result.rejected, result.skipped):
         if path is not None:
             note(f"set aside: {project.relative(path)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who is asked: the functions of the stage for one oracle or for several answers."""
+
+    require_gate: Callable[..., bool]
+    projection: Callable[..., Projection]
+    label: Callable[..., LabelResult]
+    passes: int = 1
+
+    def answers(self, articles: int, limit: int | None) -> int:
+        """Answers that are wanted about so many articles, at most `limit`."""
+        return (articles if limit is None else min(articles, limit)) * self.passes
+
+
+def _asked(oracle: str | None, oracles: str | None, repeats: int) -> _Asked:
+    from distillery_core.stages import label as single
+    from distillery_core.stages import label_several as several
+
+    if oracle is not None and oracles is not None:
+        raise UserError("--oracle and --oracles are both given", hint="give one of them")
+    if repeats == 1 and oracles is None:
+        return _Asked(
+            partial(single.require_gate, oracle=oracle),
+            partial(single.projection, oracle=oracle),
+            partial(single.label, oracle=oracle),
+        )
+    given = oracles.split(",") if oracles else [oracle] if oracle else []
+    names = [name.strip() for name in given if name.strip()]
+    return _Asked(
+        partial(several.require_gates, oracles=names),
+        partial(several.several_projection, oracles=names, repeats=repeats),
+        partial(several.label_with_several, oracles=names, repeats=repeats),
+        passes=max(len(names), 1) * repeats,
+    )
 
 
 @contextmanager
@@ -137,4 +246,5 @@ def _facts(result: LabelResult) -> dict[str, object]:
         "output": str(result.output),
         "rejected": str(result.rejected) if result.rejected else None,
         "skipped": str(result.skipped) if result.skipped else None,
+        "agreement": str(agreement) if (agreement := getattr(result, "agreement", None)) else None,
     } | summary_facts(result.summary)

@@ -38,15 +38,22 @@ def show(filter: OptionalFilter = None, json: JsonOption = False) -> None:
         print_json(accounts)
         return
     print_table(
-        ("filter", "answered", "rejected", "failed", "calls", "tokens in", "out", "spent", "note"),
+        (
+            *("filter", "done", "rejected", "failed", "skipped", "open", "calls", "interrupted"),
+            *("tokens in", "cached", "out", "spent", "maybe charged", "note"),
+        ),
         [_row(account) for account in accounts],
     )
+    for batch in [one for account in accounts for one in account["batches_under_way"]]:
+        where = f"{batch['batch_id'] or 'not sent yet'} at {batch['oracle']}"
+        note(f"{batch['filter']}: {batch['requests']} questions wait in batch {where}")
 
 
 @verb(app, "distillery ledger export --output answers.jsonl")
 def export(
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help="A JSONL file.")],
     filter: OptionalFilter = None,
+    json: JsonOption = False,
 ) -> None:
     """Write every question with its answer and attempts, oldest first, one a line."""
     from distillery_core.files import atomic_write
@@ -58,6 +65,9 @@ def export(
         for item in export_items(ledger, _label(filter) if filter else None):
             handle.write(jsonlib.dumps(item, ensure_ascii=False) + "\n")
             count += 1
+    if json:
+        print_json({"output": str(output), "questions": count})
+        return
     note(f"{output}: {count} questions")
 
 
@@ -85,6 +95,7 @@ def _labels(ledger: Ledger, reference: str | None) -> list[str]:
 
 
 def _account(ledger: Ledger, label: str) -> dict[str, Any]:
+    from distillery_core.oracle.ledger_batches import batches_under_way
     from distillery_core.oracle.ledger_report import activity, counts, money
 
     return {
@@ -92,6 +103,7 @@ def _account(ledger: Ledger, label: str) -> dict[str, Any]:
         "questions": counts(ledger, label),
         "money": asdict(money(ledger, label)),
         "activity": asdict(activity(ledger, label)),
+        "batches_under_way": [asdict(batch) for batch in batches_under_way(ledger, label)],
     }
 
 
@@ -100,12 +112,9 @@ def _row(account: dict[str, Any]) -> tuple[object, ...]:
     recorded = money["would_have_cost_usd"]
     return (
         account["filter"],
-        questions.get("done", 0),
-        questions.get("rejected", 0),
-        questions.get("failed", 0),
-        calls["attempts"],
-        calls["input_tokens"],
-        calls["output_tokens"],
-        usd(money["spent_usd"]),
+        *(questions.get(state, 0) for state in ("done", "rejected", "failed", "skipped", "open")),
+        *(calls["attempts"], calls["interrupted"]),
+        *(calls["input_tokens"], calls["cached_tokens"], calls["output_tokens"]),
+        *(usd(money["spent_usd"]), usd(money["held_usd"])),
         f"recorded, would have cost about {usd(recorded)}" if recorded else "",
     )
