@@ -16,7 +16,17 @@ from distillery_core.agents.calibration_lines import (
 )
 from distillery_core.agents.definition import Agent, load_agent
 from distillery_core.agents.evidence_text import calibration_evidence
+from distillery_core.agents.kept_rounds import keep_round
 from distillery_core.agents.observations import observe
+from distillery_core.agents.people import (
+    PeopleFigures,
+    everything_judged,
+    judged_sha256,
+    people_figures,
+    scored_with_people,
+    where_classes_come_from,
+    with_people,
+)
 from distillery_core.agents.pooling import (
     Pool,
     cautions,
@@ -24,6 +34,8 @@ from distillery_core.agents.pooling import (
     shared_with_earlier,
     warnings,
 )
+from distillery_core.agents.probes import NOT_PROBED, Probed, attack_figures, injection_shift
+from distillery_core.agents.prompt_edits import Proposal, propose, write_proposal
 from distillery_core.agents.publishing import Evidence, Judged, publish
 from distillery_core.agents.reader import Reader
 from distillery_core.agents.reading import Lowering, Read, read_evidence
@@ -32,6 +44,7 @@ from distillery_core.agents.rounds import (
     History,
     Round,
     RoundKind,
+    amend,
     pool_identity,
     remember,
     sample_identity,
@@ -39,6 +52,7 @@ from distillery_core.agents.rounds import (
 from distillery_core.agents.scopes import judge_scopes
 from distillery_core.agents.scored import ScoredArticle
 from distillery_core.dataset.classes import CLASSES
+from distillery_core.dataset.judgements import NOBODY, People
 from distillery_core.filters.filter import Filter
 from distillery_core.types import Scores
 from distillery_core.verdicts.criteria import Criteria
@@ -62,10 +76,13 @@ class RoundInput:
         asked_for: class -> number of articles asked for.
         classes_reviewed: whether people, or a reader blind to the scores, judged the classes.
         classes_from: where they come from, in words.
-        cost_usd: of the sample's answers; what they would have cost where `paid` is False.
-        repeats: article id -> scores of a second answer.
+        cost_usd: of the sample's answers, usable or not; what they would have cost where `paid` is
+            False.
+        repeats: article id -> scores of further answers.
         remaining: articles of the corpus still to be labelled, if it is at hand.
         earlier_contents: texts of earlier samples, as far as they are at hand.
+        probed: the injection probes.
+        people: what people judged; their classes take the place of all others.
     """
 
     kind: RoundKind
@@ -78,9 +95,11 @@ class RoundInput:
     classes_from: str
     cost_usd: float
     paid: bool
-    repeats: Mapping[str, Scores] | None = None
+    repeats: Mapping[str, Sequence[Scores]] | None = None
     remaining: int | None = None
     earlier_contents: Sequence[str] = ()
+    probed: Probed = NOT_PROBED
+    people: People = NOBODY
 
 
 def judge_round(
@@ -103,29 +122,41 @@ def judge_round(
     """
     agent = load_agent(AGENT, project)
     given = _with_scopes(agent, filter, given, reader)
-    current = _round(filter, given)
+    current = _round(filter, given, reader)
     history = remember(folder, current)
+    by_people = people_figures(filter, given.scored, given.people)
+    alone, given = given, _judged_by_people(given)
+    current, history = _with_people(given.people, current, history)
     others = history.others
     pool = pool_for(filter, given.kind, current, others)
     measured = _measurements(filter, given, current, others, pool)
     overrides = filter.config.calibration.criteria
     table = agent.table(given.kind, overrides, filter.folder / "config.yaml")
     context = _context(agent, filter, given, current, history, pool, measured)
+    context["people"] = by_people
     read = _read(agent, filter, given, table, measured, context, reader)
+    final = _round(filter, alone, reader)
+    amend(folder, final)
+    final = with_people(final, given.people.classes)
     lowering = Lowering(tuple(cautions(current, others, pool)), read.reading)
-    decision = decide(table, measured, lowered=lowering.lowered)
-    shown = {**context, "diagnoses": read.reading.diagnoses if read.reading else {}}
-    evidence = _evidence(filter, current, pool, context)
+    decision = decide(table, measured, lowered=lowering.lowered, read=read.said)
+    proposal = propose(filter, read.reading.answer.prompt_edits if read.reading else ())
+    shown = {**context, **_after_reading(given, final, history, read, proposal, reader)}
+    rests_on = judged_sha256(given.people, [*others, current], given.kind, current.asked)
+    evidence = _evidence(filter, current, pool, shown, rests_on)
     lowered = lowering.lowered
-    return publish(
+    judged = publish(
         agent, filter, given.kind, decision, measured, evidence, read, lowered, shown, folder
     )
+    write_proposal(folder, proposal)
+    keep_round(folder, history.number, filter, given.scored, judged, proposal)
+    return judged
 
 
 def _with_scopes(
     agent: Agent, filter: Filter, given: RoundInput, reader: Reader | None
 ) -> RoundInput:
-    if given.classes_reviewed or reader is None:
+    if given.classes_reviewed or reader is None or everything_judged(given.scored, given.people):
         return given
     judged = judge_scopes(agent, filter, given.scored, reader)
     return replace(
@@ -136,7 +167,23 @@ def _with_scopes(
     )
 
 
-def _round(filter: Filter, given: RoundInput) -> Round:
+def _judged_by_people(given: RoundInput) -> RoundInput:
+    return replace(
+        given,
+        scored=scored_with_people(given.scored, given.people),
+        classes_from=where_classes_come_from(given.scored, given.people, given.classes_from),
+    )
+
+
+def _with_people(people: People, current: Round, history: History) -> tuple[Round, History]:
+    """The rounds with the classes of people; the file keeps them without."""
+    before = tuple(with_people(one, people.classes) for one in history.before)
+    after = tuple(with_people(one, people.classes) for one in history.after)
+    return with_people(current, people.classes), replace(history, before=before, after=after)
+
+
+def _round(filter: Filter, given: RoundInput, reader: Reader | None) -> Round:
+    """The round as it is remembered; its cost grows as the reader is asked."""
     seen = tuple(observe(filter.dimensions, given.scored))
     cuts = filter.config.calibration
     found = measure(filter, seen, classes_reviewed=given.classes_reviewed)
@@ -153,10 +200,32 @@ def _round(filter: Filter, given: RoundInput) -> Round:
         asked_for=dict(given.asked_for),
         classes_reviewed=given.classes_reviewed,
         seen=seen,
-        cost_usd=round(given.cost_usd, 9),
+        cost_usd=round(given.cost_usd + given.probed.cost_usd + _reading_cost(reader), 9),
         paid=given.paid,
         rates={name: round(value, _DIGITS) for name, value in values.items() if value is not None},
     )
+
+
+def _reading_cost(reader: Reader | None) -> float:
+    return 0.0 if reader is None else reader.cost_usd
+
+
+def _after_reading(
+    given: RoundInput,
+    final: Round,
+    history: History,
+    read: Read,
+    proposal: Proposal,
+    reader: Reader | None,
+) -> dict[str, Any]:
+    """What the template shows of the reading, and the money, which only now is known."""
+    spent = figures.Spent(given.cost_usd, given.probed.cost_usd, _reading_cost(reader))
+    return {
+        "diagnoses": read.reading.diagnoses if read.reading else {},
+        "proposal": proposal,
+        "costs": figures.costs(final, spent, history.before, given.remaining),
+        "trend": figures.trend([*history.before, final]),
+    }
 
 
 def _measurements(
@@ -165,7 +234,7 @@ def _measurements(
     found = measure(filter, pool.seen, classes_reviewed=pool.classes_reviewed)
     found["repeatability"] = repeatability(filter, given.scored, given.repeats or {})
     if given.kind == "calibration":
-        return found
+        return {**found, "injection_shift": injection_shift(given.probed)}
     before = pool_for(filter, "calibration", current, others)
     calibration = None
     if before.rounds:
@@ -207,11 +276,11 @@ def _context(
         "false_positives": figures.worst_false_positives(filter, given.scored, worst),
         "misses": figures.worst_misses(filter, given.scored, worst),
         "unanswered": [one for one in given.scored if one.failure and one.state != "blocked"],
-        "costs": figures.costs(current, history.before, given.remaining),
+        "attacks": attack_figures(given.probed),
         "mislabelled": figures.mislabelled(measured),
         "warnings": warnings(current, history.others),
         "cautions": cautions(current, history.others, pool),
-        "rounds_so_far": len(history.before) + 1,
+        "rounds_so_far": history.number,
     }
 
 
@@ -230,8 +299,11 @@ def _read(
     return read_evidence(agent, reader, subject, text, edits=True)
 
 
-def _evidence(filter: Filter, current: Round, pool: Pool, context: Mapping[str, Any]) -> Evidence:
-    shown = ("classes", "cuts", "dimensions", "pool")
+def _evidence(
+    filter: Filter, current: Round, pool: Pool, context: Mapping[str, Any], judged: str
+) -> Evidence:
+    people: PeopleFigures | None = context["people"]
+    shown = ("classes", "cuts", "dimensions", "pool", "attacks", "trend")
     lists = {name: [asdict(one) for one in context[name]] for name in shown}
     for at_cut in lists["cuts"]:
         for name in ("false_positives", "misses"):
@@ -247,6 +319,7 @@ def _evidence(filter: Filter, current: Round, pool: Pool, context: Mapping[str, 
             "scoring_sha256": filter.scoring_sha256,
             "sample_sha256": current.sample_sha256,
             "pool_sha256": pool_identity(pool.rounds),
+            "judgements_sha256": judged,
         },
         counts=counts,
         numbers={
@@ -258,6 +331,7 @@ def _evidence(filter: Filter, current: Round, pool: Pool, context: Mapping[str, 
             "rounds_so_far": context["rounds_so_far"],
             "costs": asdict(context["costs"]),
             "mislabelled": asdict(context["mislabelled"]),
+            "people": people.numbers() if people else None,
             **lists,
         },
     )

@@ -18,6 +18,8 @@ from distillery_core.verdicts.measurement import Measurement
 CUT_STEP = 0.5
 """Both rates are also shown this far below and above the on-topic cut (criteria: cut +-0.5)."""
 
+_PROMPT_DIGITS = 8
+
 BAND_NAMES = tuple(name for name, _, _ in BANDS)
 
 
@@ -61,14 +63,25 @@ class PooledSample:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What a round's calls took, in USD: the sample's answers, the probes, scopes and reading."""
+
+    answers: float
+    probes: float
+    reading: float
+
+
+@dataclass(frozen=True, slots=True)
 class Costs:
     """Money in USD.
 
-    `paid` is False for recorded answers: the amounts are what they would have cost. `remaining`
-    counts the articles still to be labelled, None where the corpus is not at hand.
+    `paid` is False for recorded answers: the amounts are what they would have cost. `per_article`
+    is of a label alone. `remaining` counts the articles still to be labelled, None where the corpus
+    is not at hand.
     """
 
     paid: bool
+    spent: Spent
     this_round: float
     so_far: float
     per_article: float | None
@@ -152,23 +165,59 @@ def pool_figures(filter: Filter, pool: Sequence[Round], current: Round) -> list[
     ]
 
 
-def costs(current: Round, others: Sequence[Round], remaining: int | None) -> Costs:
+def costs(current: Round, spent: Spent, others: Sequence[Round], remaining: int | None) -> Costs:
     """Money of this round, of all rounds so far, to fix the prompt, and for the rest.
 
     A fix is the same sample once more with a changed prompt, then a fresh validation sample of the
-    same size.
+    same size; each is taken to cost what this round did.
     """
     asked = sum(one.state != "blocked" for one in current.seen)
-    each = current.cost_usd / asked if asked else None
+    each = spent.answers / asked if asked else None
     return Costs(
         paid=current.paid,
+        spent=spent,
         this_round=current.cost_usd,
         so_far=current.cost_usd + sum(one.cost_usd for one in others),
         per_article=each,
-        to_fix=None if each is None else each * 2 * asked,
+        to_fix=None if each is None else current.cost_usd * 2,
         remaining=remaining,
         the_rest=None if each is None or remaining is None else each * remaining,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TrendRow:
+    """One round of the filter's history; rates 0-1, None where nothing was scored."""
+
+    number: int
+    date: str
+    kind: str
+    prompt: str
+    seed: int
+    scored: int
+    false_positives: float | None
+    misses: float | None
+    valid: float | None
+    cost: float
+
+
+def trend(rounds: Sequence[Round]) -> list[TrendRow]:
+    """The rounds in their order, with the rates each was judged by when it was scored."""
+    return [
+        TrendRow(
+            number=number,
+            date=one.date,
+            kind=one.kind,
+            prompt=one.asked.prompt_sha256[:_PROMPT_DIGITS],
+            seed=one.seed,
+            scored=sum(seen.scores is not None for seen in one.seen),
+            false_positives=one.rates.get("off_topic_false_positives"),
+            misses=one.rates.get("on_topic_misses"),
+            valid=one.rates.get("answered_and_valid"),
+            cost=one.cost_usd,
+        )
+        for number, one in enumerate(rounds, 1)
+    ]
 
 
 def mislabelled(measured: Mapping[str, Measurement]) -> Mislabelled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from statistics import fmean, pvariance
 
 from distillery_core.agents.grounding import grounding_lift
@@ -25,14 +26,14 @@ def calibration_measurements(
     scored: Sequence[ScoredArticle],
     *,
     classes_reviewed: bool,
-    repeats: Mapping[str, Scores] | None = None,
+    repeats: Mapping[str, Sequence[Scores]] | None = None,
 ) -> Measured:
     """Every line of the prompt calibration table for one sample.
 
     Args:
         scored: the sample with its answers (`scored.score_sample`).
         classes_reviewed: whether people or a reader who saw no score judged the classes.
-        repeats: article id -> scores of a second, independent answer.
+        repeats: article id -> scores of further, independent answers.
     """
     found = measure(filter, observe(filter.dimensions, scored), classes_reviewed=classes_reviewed)
     return {**found, "repeatability": repeatability(filter, scored, repeats or {})}
@@ -161,23 +162,31 @@ def _scored(seen: Sequence[Observation], name: SampleClass) -> Measurement:
 
 
 def repeatability(
-    filter: Filter, scored: Sequence[ScoredArticle], repeats: Mapping[str, Scores]
+    filter: Filter, scored: Sequence[ScoredArticle], repeats: Mapping[str, Sequence[Scores]]
 ) -> Measurement:
-    """Mean absolute difference per dimension between two answers to the same article."""
-    pairs = [
-        (one.scores, repeats[one.article.id])
+    """Mean absolute difference per dimension between two answers to the same article, over all
+    pairs of an article's answers.
+
+    Args:
+        repeats: article id -> further answers, one or more.
+    """
+    answered = [
+        (one.scores, *repeats[one.article.id])
         for one in scored
-        if one.scores is not None and one.article.id in repeats
+        if one.scores is not None and repeats.get(one.article.id)
     ]
-    if not pairs:
+    if not answered:
         return not_applicable("no article was asked twice")
     by_dimension = {
-        name: fmean(abs(first[name] - second[name]) for first, second in pairs)
+        name: fmean(
+            fmean(abs(first[name] - second[name]) for first, second in combinations(answers, 2))
+            for answers in answered
+        )
         for name in filter.dimensions
     }
     worst = max(by_dimension, key=lambda name: by_dimension[name])
     note = f"largest in {worst}: {by_dimension[worst]:.2f}"
-    return Measurement(fmean(by_dimension.values()), n=len(pairs), note=note)
+    return Measurement(fmean(by_dimension.values()), n=len(answered), note=note)
 
 
 _COMPARED = (

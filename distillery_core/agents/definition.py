@@ -69,6 +69,12 @@ class NextSteps(_Strict):
         return {Level.OK: self.ok, Level.REVIEW: self.review}.get(level, self.fail)
 
 
+class ProbeSettings(_Strict):
+    """On how many articles each known attack is tried."""
+
+    articles: int = Field(default=3, ge=0)
+
+
 class AgentFile(_Strict):
     """The whole of agent.yaml."""
 
@@ -77,6 +83,7 @@ class AgentFile(_Strict):
     description: str
     reports: dict[str, str] = Field(min_length=1)
     reading: ReadingSettings = ReadingSettings()
+    probes: ProbeSettings = ProbeSettings()
     actions: dict[str, Actions] = {}
     insufficient: str
     next: dict[str, NextSteps]

@@ -11,15 +11,19 @@ from typing import Any
 from distillery_core.agents.definition import load_agent
 from distillery_core.agents.evaluation import AGENT, ROUND, judge_evaluation
 from distillery_core.agents.evaluation_evidence import EvaluationEvidence, Speed
-from distillery_core.agents.gather import IncumbentModel, gather
+from distillery_core.agents.gather import gather
+from distillery_core.agents.incumbent import IncumbentModel
+from distillery_core.agents.people import people_scores
 from distillery_core.agents.publishing import Judged
 from distillery_core.agents.reader import Reader
+from distillery_core.agents.tripwires import OtherVersion
+from distillery_core.dataset.judgements import NOBODY, People
 from distillery_core.dataset.rows import Example
 from distillery_core.errors import UserError
 from distillery_core.files import write_text
 from distillery_core.filters.filter import Filter
 from distillery_core.filters.score_rules import tier
-from distillery_core.types import Progress, silent
+from distillery_core.types import Article, Progress, silent
 from distillery_core.verdicts.front_matter import read_report
 
 PREDICTIONS = "predictions_test.jsonl"
@@ -44,7 +48,10 @@ def evaluate_model(
     record_dir: Path | None = None,
     reports_dir: Path | None = None,
     incumbent: IncumbentModel | None = None,
+    no_incumbent: str = "no other version has a model",
+    others: Sequence[OtherVersion] = (),
     reader: Reader | None = None,
+    people: People = NOBODY,
     threads: int | None = None,
     progress: Progress = silent,
 ) -> Evaluated:
@@ -57,12 +64,16 @@ def evaluate_model(
         project: where `agents/` is looked up first.
         record_dir: where the training record lies; default the model folder's parent.
         reports_dir: where `predictions_test.jsonl` goes; None writes none.
-        incumbent: the version in use, to compare with.
+        incumbent: the version to compare with.
+        no_incumbent: why there is none.
+        others: the filter's other versions, of which no result may be a copy.
         reader: a model that reads the evidence.
+        people: what people judged; their scores of test articles are shown beside the others.
 
     Raises:
         UserError: model, dataset or training record are missing or belong to another filter.
-        CheckFailed: the model predicts something that is not a number.
+        CheckFailed: the model predicts something that is not a number, or the incumbent that was
+            asked for cannot be compared.
     """
     found = gather(
         filter,
@@ -70,10 +81,14 @@ def evaluate_model(
         data_dir,
         record_dir=record_dir,
         incumbent=incumbent,
+        no_incumbent=no_incumbent,
+        others=others,
         threads=threads,
         progress=progress,
     )
     evidence = _with_known_speed(found.evidence, folder, project)
+    articles = [Article(one.id, one.title, one.content) for one in found.test]
+    evidence = replace(evidence, by_people=people_scores(filter, articles, people))
     judged = judge_evaluation(filter, evidence, folder, project, reader)
     path = None
     if reports_dir is not None:

@@ -14,7 +14,10 @@ from distillery_core.agents.calibration_lines import Measured
 from distillery_core.agents.definition import Agent, load_agent
 from distillery_core.agents.evaluation_evidence import EvaluationEvidence
 from distillery_core.agents.evaluation_lines import evaluation_measurements
+from distillery_core.agents.evaluation_people import people_on_test
+from distillery_core.agents.evaluation_points import points
 from distillery_core.agents.evidence_text import evaluation_text
+from distillery_core.agents.learning import learning
 from distillery_core.agents.publishing import Evidence, Judged, publish
 from distillery_core.agents.reader import Reader
 from distillery_core.agents.reading import Lowering, read_evidence
@@ -49,10 +52,12 @@ def judge_evaluation(
     measured = evaluation_measurements(evidence, filter.operating_point)
     context = _context(agent, filter, evidence, measured)
     computed = decide(table, measured, evidence.kind)
-    shown = evaluation_text(filter, computed, context, agent.declared.reading)
+    settings = agent.declared.reading
+    worst = figures.worst_articles(evidence, settings.worst)
+    shown = evaluation_text(filter, computed, context, worst, settings)
     read = read_evidence(agent, reader, "evaluation", shown, edits=False)
     lowered = Lowering(reading=read.reading).lowered
-    decision = decide(table, measured, evidence.kind, lowered)
+    decision = decide(table, measured, evidence.kind, lowered, read.said)
     draw(folder / PLOTS, evidence)
     front = Evidence(evidence.hashes, _counts(evidence), _numbers(context))
     return publish(
@@ -93,7 +98,13 @@ def _context(
         "finding": figures.finding(evidence, filter.operating_point),
         "accuracy": figures.accuracy(evidence),
         "noise_floor": sum(noise) / len(noise) if noise else None,
-        "worst": figures.worst_articles(evidence, agent.declared.reading.worst),
+        "worst": figures.worst_cases(
+            evidence, agent.declared.reading.worst, filter.config.reports.excerpt_chars
+        ),
+        "reliability": figures.reliability(evidence),
+        "learning": learning(evidence.learning, evidence.test.groups)
+        if evidence.learning
+        else None,
         "speed": evidence.speed,
         "size_bytes": evidence.size_bytes,
         "num_parameters": metadata.get("num_parameters"),
@@ -101,7 +112,11 @@ def _context(
         "training_device": str(metadata.get("device", "")),
         "training_seconds": metadata.get("seconds"),
         "incumbent": evidence.incumbent.name if evidence.incumbent else None,
+        "no_incumbent": evidence.no_incumbent,
+        "predictions_sha256": evidence.predictions_sha256,
         "warnings": evidence.warnings,
+        "people": people_on_test(evidence),
+        "points": points(evidence),
         "plots": Markup(PLOTS),  # noqa: S704  # our own constant, part of an address
     }
 
@@ -125,6 +140,7 @@ _PLAIN = (
     "kept_epoch",
     "training_seconds",
     "incumbent",
+    "predictions_sha256",
 )
 
 
@@ -134,7 +150,10 @@ def _numbers(context: Mapping[str, Any]) -> dict[str, Any]:
         **{name: context[name] for name in _PLAIN},
         **{name: [asdict(one) for one in context[name]] for name in _LISTS},
         "finding": asdict(context["finding"]),
+        "reliability": asdict(context["reliability"]),
+        "learning": asdict(context["learning"]) if context["learning"] else None,
         "speed": asdict(speed) if speed else None,
+        "people": context["people"].numbers() if context["people"] else None,
     }
 
 

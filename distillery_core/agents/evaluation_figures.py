@@ -11,7 +11,9 @@ import numpy as np
 from distillery_core.agents.calibration_lines import Measured
 from distillery_core.agents.evaluation_evidence import EvaluationEvidence, TestArticle
 from distillery_core.agents.evaluation_lines import dimension_maes
+from distillery_core.reports.markdown import cut, one_line
 from distillery_core.student.metrics import (
+    BANDS,
     BandError,
     band_errors,
     bias,
@@ -89,6 +91,47 @@ class Finding:
     base_rate: float
 
 
+@dataclass(frozen=True, slots=True)
+class WorstCase:
+    """A test article of large error; `scores` are (dimension, labelled, predicted)."""
+
+    id: str
+    title: str
+    excerpt: str
+    labelled: float
+    predicted: float
+    error: float
+    scores: tuple[tuple[str, float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityLine:
+    """label = intercept + slope * prediction of one dimension; 1 and 0 where scores mean what they
+    say. A slope above 1: the model keeps too close to the middle."""
+
+    dimension: str
+    slope: float | None
+    intercept: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Test scores whose prediction lies in one band; means are None for an empty one."""
+
+    band: str
+    n: int
+    predicted: float | None
+    labelled: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Calibration of scores, by dimension and by band of prediction."""
+
+    lines: tuple[ReliabilityLine, ...]
+    bins: tuple[ReliabilityBin, ...]
+
+
 def dimension_results(evidence: EvaluationEvidence) -> list[DimensionResult]:
     """One entry per dimension, in the config's order."""
     return [_dimension(evidence, at) for at in range(len(evidence.dimensions))]
@@ -154,6 +197,11 @@ def rivals(evidence: EvaluationEvidence) -> list[Rival]:
         ("this model", evidence.test.predictions),
         ("TF-IDF + ridge", evidence.tfidf),
         ("constant (median of the training labels)", evidence.constant),
+        *(
+            [("median of the article's source, without reading", evidence.source)]
+            if evidence.source is not None
+            else []
+        ),
         *((one.name, one.predictions) for one in evidence.further),
     ]
     return [
@@ -191,6 +239,53 @@ def finding(evidence: EvaluationEvidence, operating_at: float) -> Finding:
 def worst_articles(evidence: EvaluationEvidence, n: int) -> list[TestArticle]:
     """The articles with the largest mean error over dimensions."""
     return sorted(evidence.articles, key=lambda one: (-one.error, one.id))[:n]
+
+
+def worst_cases(evidence: EvaluationEvidence, n: int, excerpt_chars: int) -> list[WorstCase]:
+    """The same as the report shows them, with no more of their text than the filter allows."""
+    return [
+        WorstCase(
+            id=one.id,
+            title=one.title or "(no title)",
+            excerpt=cut(one_line(one.content), excerpt_chars) if excerpt_chars else "",
+            labelled=one.labelled,
+            predicted=one.predicted,
+            error=one.error,
+            scores=tuple(
+                (name, float(true), float(value))
+                for name, true, value in zip(
+                    evidence.dimensions, one.labels, one.predictions, strict=False
+                )
+            ),
+        )
+        for one in worst_articles(evidence, n)
+    ]
+
+
+def reliability(evidence: EvaluationEvidence) -> Reliability:
+    """Whether a score means what it says: labels against predictions, over all test scores."""
+    predictions, labels = evidence.test.predictions, evidence.test.labels
+    lines = [
+        _straight(name, predictions[:, at], labels[:, at])
+        for at, name in enumerate(evidence.dimensions)
+    ]
+    bins = []
+    for band, low, high in BANDS:
+        inside = (predictions >= low) & (predictions < high)
+        n = int(inside.sum())
+        means = (float(predictions[inside].mean()), float(labels[inside].mean())) if n else None
+        bins.append(ReliabilityBin(band, n, *(means or (None, None))))
+    return Reliability(tuple(lines), tuple(bins))
+
+
+def _straight(name: str, predictions: Any, labels: Any) -> ReliabilityLine:
+    """Least squares of labels on predictions; none for predictions that do not vary."""
+    spread = float(np.var(predictions))
+    if spread == 0:
+        return ReliabilityLine(name, None, None)
+    centred = predictions - predictions.mean()
+    slope = float((centred * labels).mean() / spread)
+    return ReliabilityLine(name, slope, float(labels.mean() - slope * predictions.mean()))
 
 
 def accuracy(evidence: EvaluationEvidence) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distillery_core.agents.definition import ReadingSettings
+from distillery_core.agents.evaluation_evidence import TestArticle
 from distillery_core.agents.scored import ScoredArticle, valid
 from distillery_core.fence import fence, neutralise
 from distillery_core.filters.filter import Filter
@@ -74,24 +75,33 @@ def _article(filter: Filter, one: ScoredArticle, settings: ReadingSettings) -> d
 
 
 def evaluation_text(
-    filter: Filter, decision: Decision, context: Mapping[str, Any], settings: ReadingSettings
+    filter: Filter,
+    decision: Decision,
+    context: Mapping[str, Any],
+    worst: Sequence[TestArticle],
+    settings: ReadingSettings,
 ) -> dict[str, Any]:
     """What the evaluation agent's prompt template shows."""
-    articles = [
-        {
-            "id": neutralise(one_line(one.id)),
-            "title": neutralise(cut(one_line(one.title), settings.excerpt_chars)),
-            "labelled": fixed(one.labelled, 1),
-            "predicted": fixed(one.predicted, 1),
-            "error": fixed(one.error, 2),
-        }
-        for one in context["worst"]
-    ]
     shown = ("dimensions", "bands", "epochs", "rivals", "kind", "model_name")
     return {
         "filter": filter.config.filter,
         "verdict": decision.word,
         "lines": line_texts(decision),
-        "articles": articles,
+        "articles": [_test_article(filter, one, settings) for one in worst],
         **{name: context[name] for name in shown},
+    }
+
+
+def _test_article(filter: Filter, one: TestArticle, settings: ReadingSettings) -> dict[str, Any]:
+    pairs = zip(filter.dimensions, one.labels, one.predictions, strict=False)
+    return {
+        "id": neutralise(one_line(one.id)),
+        "labelled": fixed(one.labelled, 1),
+        "predicted": fixed(one.predicted, 1),
+        "error": fixed(one.error, 2),
+        "scores": ", ".join(f"{name} {fixed(a, 1)} / {fixed(b, 1)}" for name, a, b in pairs),
+        "text": fence(
+            cut(one_line(one.title), settings.excerpt_chars),
+            cut(one.content, settings.excerpt_chars),
+        ),
     }

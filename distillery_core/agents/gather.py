@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
+from distillery_core.agents import evaluation_baselines as fits
+from distillery_core.agents.evaluation_baselines import Splits, labels_of
 from distillery_core.agents.evaluation_evidence import (
-    Baseline,
     EvaluationEvidence,
     Incumbent,
     Predicted,
     Speed,
     TestArticle,
+    Tripwires,
     overall_scores,
 )
-from distillery_core.agents.record_check import check_record
-from distillery_core.dataset.duplicates import KnownTexts
+from distillery_core.agents.incumbent import IncumbentModel, score_incumbent
+from distillery_core.agents.predicting import Scores, measure_speed, predicted_scores
+from distillery_core.agents.record_check import check_record, head_parameters
+from distillery_core.agents.tripwires import OtherVersion, copied_results, find_tripwires
 from distillery_core.dataset.leaks import leaks_in
 from distillery_core.dataset.manifest import (
     MANIFEST,
@@ -32,38 +32,25 @@ from distillery_core.dataset.manifest import (
 )
 from distillery_core.dataset.quality import filter_kind
 from distillery_core.dataset.rows import Example, read_examples
-from distillery_core.errors import CheckFailed, UserError
-from distillery_core.files import sha256_file
+from distillery_core.errors import UserError
+from distillery_core.files import sha256_file, sha256_json
 from distillery_core.filters.filter import Filter
-from distillery_core.filters.text_view import pattern_text, student_text, text_view
+from distillery_core.filters.text_view import pattern_text
 from distillery_core.student import baselines
-from distillery_core.student.metrics import Array, article_errors
+from distillery_core.student.metrics import Array, article_errors, mae
 from distillery_core.types import Progress, silent
-
-if TYPE_CHECKING:
-    from distillery_core.student.predict import Student
 
 HISTORY = "training_history.json"
 METADATA = "training_metadata.json"
-_LATENCY_ARTICLES = 20
 
 
 @dataclass(frozen=True)
-class IncumbentModel:
-    """The version in use: its name for the report, its model folder, and what it was trained on."""
+class TrainingRecord:
+    """training_history.json and training_metadata.json as read; each epoch has both MAEs."""
 
-    name: str
-    model_dir: Path
-    data_dir: Path
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The three splits of a dataset folder."""
-
-    train: list[Example]
-    val: list[Example]
-    test: list[Example]
+    history_path: Path
+    history: list[dict[str, Any]]
+    metadata: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -81,6 +68,8 @@ def gather(
     *,
     record_dir: Path | None = None,
     incumbent: IncumbentModel | None = None,
+    no_incumbent: str = "no other version has a model",
+    others: Sequence[OtherVersion] = (),
     threads: int | None = None,
     progress: Progress = silent,
 ) -> Gathered:
@@ -89,50 +78,106 @@ def gather(
     Args:
         record_dir: where training_history.json and training_metadata.json lie; default the model
             folder's parent.
+        no_incumbent: why there is no `incumbent`.
+        others: the filter's other versions, of which no result may be a copy.
 
     Raises:
         UserError: model, dataset or records are missing or belong to another filter.
-        CheckFailed: the model predicts something that is not a number.
+        CheckFailed: the model predicts something that is not a number, or the incumbent that was
+            asked for cannot be compared.
     """
-    from distillery_core.student.checkpoint import model_sha256
+    dataset = _open_dataset(filter, data_dir)
+    records = record_dir or model_dir.parent
+    record = read_records(records / HISTORY, records / METADATA)
+    progress(0, None, "predicting validation and test")
+    scored = _score(filter, model_dir, dataset.splits, threads)
+    progress(0, None, "fitting the baselines")
+    evidence = _measured(filter, dataset, record, scored, model_dir)
+    progress(0, None, "looking for leaks")
+    leak = leaks_in(data_dir)
+    rival = _incumbent(filter, incumbent, dataset, threads, progress)
+    evidence = replace(
+        evidence,
+        tripwires=_tripwires(dataset, record, scored, evidence, others),
+        leaking=max(leak.test, dataset.manifest.leak.test),
+        leak_note=f"for example {', '.join(leak.examples[:3])}" if leak.test else "",
+        incumbent=rival if isinstance(rival, Incumbent) else None,
+        no_incumbent=rival if isinstance(rival, str) else no_incumbent,
+    )
+    return Gathered(evidence, dataset.splits.test)
+
+
+@dataclass(frozen=True)
+class _Dataset:
+    """A dataset folder, read; `texts` are title and content of each test article."""
+
+    folder: Path
+    manifest: Manifest
+    splits: Splits
+    texts: list[str]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What the student makes of validation and test."""
+
+    val: Predicted
+    test: Predicted
+    speed: Speed
+    head_parameters: int | None
+
+
+def _open_dataset(filter: Filter, data_dir: Path) -> _Dataset:
+    manifest = load_manifest(data_dir)
+    splits = _read_splits(manifest, filter, data_dir)
+    texts = [pattern_text(one.title, one.content) for one in splits.test]
+    return _Dataset(data_dir, manifest, splits, texts)
+
+
+def _score(filter: Filter, model_dir: Path, splits: Splits, threads: int | None) -> _Scored:
     from distillery_core.student.model_card import check_card
     from distillery_core.student.predict import load_model
 
-    manifest = load_manifest(data_dir)
-    splits = _read_splits(manifest, filter, data_dir)
-    history, metadata = _records(record_dir or model_dir.parent)
     student = load_model(model_dir)
     check_card(student.card, filter, model_dir)
-    progress(0, None, "predicting validation and test")
-    val = Predicted(_labels(splits.val), _predict(student, splits.val, threads))
-    started = time.perf_counter()
-    test = Predicted(_labels(splits.test), _predict(student, splits.test, threads))
-    seconds = time.perf_counter() - started
-    speed = _speed(student, splits.test, seconds, threads)
-    progress(0, None, "fitting the baselines")
-    texts = [pattern_text(one.title, one.content) for one in splits.test]
-    tfidf = _tfidf(filter, splits)
+    val = predicted_scores(student, splits.val, threads)
+    test = predicted_scores(student, splits.test, threads)
+    return _Scored(
+        val=_predicted(splits.val, val),
+        test=_predicted(splits.test, test),
+        speed=measure_speed(student, splits.test, test.seconds, threads),
+        head_parameters=head_parameters(student.model),
+    )
+
+
+def _measured(
+    filter: Filter, dataset: _Dataset, record: TrainingRecord, scored: _Scored, model_dir: Path
+) -> EvaluationEvidence:
+    """The evidence, but for leaks, tripwires and the incumbent."""
+    from distillery_core.student.checkpoint import model_sha256
+
+    manifest, splits, texts = dataset.manifest, dataset.splits, dataset.texts
+    metadata, quality, test = record.metadata, manifest.quality, scored.test
+    tfidf = fits.tfidf_predictions(filter, splits.train, splits)
     overall = overall_scores(filter, test.predictions, texts)
     labelled = overall_scores(filter, test.labels, texts)
-    progress(0, None, "looking for leaks")
-    leak = leaks_in(data_dir)
-    now = _hashes_now(filter, manifest, data_dir, model_sha256(model_dir))
-    quality = manifest.quality
+    now = _hashes_now(filter, manifest, dataset.folder, model_sha256(model_dir))
     kind = filter_kind(filter, _all_overalls(filter, splits))
-    evidence = EvaluationEvidence(
+    return EvaluationEvidence(
         dimensions=filter.dimensions,
-        val=val,
+        val=scored.val,
         test=test,
         overall=overall,
         labelled_overall=labelled,
-        constant=baselines.constant(_labels(splits.train), len(splits.test)),
+        constant=baselines.constant(labels_of(splits.train), len(splits.test)),
         tfidf=tfidf,
         tfidf_overall=overall_scores(filter, tfidf, texts),
-        epochs=history,
+        source=fits.source_predictions(splits),
+        learning=fits.tfidf_learning_curve(filter, manifest, splits, tfidf),
+        epochs=record.history,
         metadata=metadata,
         record=check_record(metadata, model_dir, now),
-        leaking=max(leak.test, manifest.leak.test),
-        leak_note=f"for example {', '.join(leak.examples[:3])}" if leak.test else "",
+        leaking=0,
         dataset_grade=quality.grade,
         dataset_lines=tuple(
             f"{line.title} ({line.reason})"
@@ -143,19 +188,51 @@ def gather(
         kind_reason=kind.reason,
         noise_floor=manifest.noise_floor,
         articles=_articles(splits.test, test, overall, labelled),
-        further=_further(splits),
-        speed=speed,
-        incumbent=None,
+        speed=scored.speed,
         size_bytes=sum(path.stat().st_size for path in model_dir.rglob("*") if path.is_file()),
         hashes={**now, "scoring_sha256": filter.scoring_sha256},
+        predictions_sha256=predictions_sha256(test),
         date=str(metadata.get("finished_at", "")),
         warnings=_warnings(metadata, manifest),
     )
-    if incumbent is not None:
-        evidence = replace(
-            evidence, incumbent=_incumbent(filter, incumbent, splits.test, texts, threads)
-        )
-    return Gathered(evidence, splits.test)
+
+
+def _incumbent(
+    filter: Filter,
+    model: IncumbentModel | None,
+    dataset: _Dataset,
+    threads: int | None,
+    progress: Progress,
+) -> Incumbent | str | None:
+    if model is None:
+        return None
+    test, texts = dataset.splits.test, dataset.texts
+    return score_incumbent(filter, model, dataset.manifest, test, texts, threads, progress)
+
+
+def _tripwires(
+    dataset: _Dataset,
+    record: TrainingRecord,
+    scored: _Scored,
+    evidence: EvaluationEvidence,
+    others: Sequence[OtherVersion],
+) -> Tripwires:
+    model, predictions = evidence.hashes["model_sha256"], evidence.predictions_sha256
+    return find_tripwires(
+        record.metadata,
+        record.history,
+        head_parameters=scored.head_parameters,
+        val_mae=mae(scored.val.raw, scored.val.labels),
+        manifest=dataset.manifest,
+        val=dataset.splits.val,
+        test=dataset.splits.test,
+        copied=copied_results(record.history_path, model, predictions, others),
+    )
+
+
+def predictions_sha256(test: Predicted) -> str:
+    """Hash of what a model predicts for its test articles, to the fourth decimal."""
+    return sha256_json([[round(float(value), 4) for value in row] for row in test.predictions])
 
 
 def _read_splits(manifest: Manifest, filter: Filter, data_dir: Path) -> Splits:
@@ -179,16 +256,21 @@ def _read_splits(manifest: Manifest, filter: Filter, data_dir: Path) -> Splits:
     return Splits(**found)
 
 
-def _records(folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    history, metadata = _json(folder / HISTORY), _json(folder / METADATA)
+def read_records(history_path: Path, metadata_path: Path) -> TrainingRecord:
+    """training_history.json and training_metadata.json.
+
+    Raises:
+        UserError: one is missing or not such a record.
+    """
+    history, metadata = _json(history_path), _json(metadata_path)
     if not isinstance(history, list) or not history or not isinstance(metadata, dict):
-        raise UserError("the training record is not understood", where=folder)
+        raise UserError("the training record is not understood", where=history_path.parent)
     for number, epoch in enumerate(history, 1):
         for split in ("train", "val"):
-            if not isinstance(epoch.get(split, {}).get("mae"), int | float):
-                where = folder / HISTORY
-                raise UserError(f"epoch {number} has no {split} MAE", where=where)
-    return history, metadata
+            measured = epoch.get(split) if isinstance(epoch, dict) else None
+            if not isinstance(measured, dict) or not isinstance(measured.get("mae"), int | float):
+                raise UserError(f"epoch {number} has no {split} MAE", where=history_path)
+    return TrainingRecord(history_path, history, metadata)
 
 
 def _json(path: Path) -> Any:
@@ -205,70 +287,13 @@ def _all_overalls(filter: Filter, splits: Splits) -> Array:
     """Labelled overall scores of the whole dataset by today's rules, [articles]."""
     every = [*splits.train, *splits.val, *splits.test]
     texts = [pattern_text(one.title, one.content) for one in every]
-    return overall_scores(filter, _labels(every), texts)
+    return overall_scores(filter, labels_of(every), texts)
 
 
-def _labels(examples: Sequence[Example]) -> Array:
-    return np.array([one.labels for one in examples], dtype=np.float32)
-
-
-def _predict(student: Student, examples: Sequence[Example], threads: int | None) -> Array:
-    from distillery_core.student.predict import predict
-
-    values = predict(student, examples, threads=threads).values
-    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-    if len(bad):
-        ids = [examples[int(row)].id for row in bad[:5]]
-        raise CheckFailed(
-            f"the model's prediction is not a number for {len(bad)} articles",
-            reasons=[f"for example {', '.join(ids)}"],
-            hint="train again, in float32",
-        )
-    return values
-
-
-def _speed(
-    student: Student, examples: Sequence[Example], seconds: float, threads: int | None
-) -> Speed:
-    """Latency as the median over single articles, throughput over the whole test split."""
-    from distillery_core.student.device import describe, pick_threads
-    from distillery_core.student.predict import predict
-
-    times = []
-    for one in examples[:_LATENCY_ARTICLES]:
-        started = time.perf_counter()
-        predict(student, [one], threads=threads)
-        times.append(time.perf_counter() - started)
-    return Speed(
-        device=describe(student.device),
-        latency_s=round(median(times), 6),
-        articles_per_s=round(len(examples) / max(seconds, 1e-9), 6),
-        threads=pick_threads(threads),
-    )
-
-
-def _tfidf(filter: Filter, splits: Splits) -> Array:
-    def texts(examples: Sequence[Example]) -> list[str]:
-        config = filter.config.text
-        return [student_text(text_view(one.title, one.content, config)) for one in examples]
-
-    return baselines.tfidf_ridge(
-        texts(splits.train),
-        _labels(splits.train),
-        texts(splits.val),
-        _labels(splits.val),
-        texts(splits.test),
-    )
-
-
-def _further(splits: Splits) -> tuple[Baseline, ...]:
-    """The median of each news source, where there is more than one source to tell apart."""
-    sources = [one.source for one in splits.train]
-    if len(set(sources) - {None}) < 2:
-        return ()
-    wanted = [one.source for one in splits.test]
-    predictions = baselines.per_source(_labels(splits.train), sources, wanted)
-    return (Baseline("median of the article's source, without reading", predictions),)
+def _predicted(examples: Sequence[Example], scores: Scores) -> Predicted:
+    """A split with predictions; rows without a group stand for themselves."""
+    groups = tuple(one.group or f"article {one.id}" for one in examples)
+    return Predicted(labels_of(examples), scores.deployed, scores.own, groups)
 
 
 def _hashes_now(filter: Filter, manifest: Manifest, data_dir: Path, model: str) -> dict[str, str]:
@@ -296,8 +321,17 @@ def _articles(
 ) -> tuple[TestArticle, ...]:
     errors = article_errors(test.predictions, test.labels)
     return tuple(
-        TestArticle(one.id, one.title or one.content[:90], float(true), float(value), float(error))
-        for one, true, value, error in zip(examples, labelled, overall, errors, strict=True)
+        TestArticle(
+            id=one.id,
+            title=one.title,
+            labelled=float(labelled[at]),
+            predicted=float(overall[at]),
+            error=float(errors[at]),
+            content=one.content,
+            labels=one.labels,
+            predictions=tuple(float(value) for value in test.predictions[at]),
+        )
+        for at, one in enumerate(examples)
     )
 
 
@@ -305,30 +339,3 @@ def _warnings(metadata: Mapping[str, Any], manifest: Manifest) -> tuple[str, ...
     cut_off = metadata.get("complete") is False
     run = "the training run was cut off before its last epoch"
     return (*((run,) if cut_off else ()), *manifest.warnings)
-
-
-def _incumbent(
-    filter: Filter,
-    model: IncumbentModel,
-    test: Sequence[Example],
-    texts: Sequence[str],
-    threads: int | None,
-) -> Incumbent | None:
-    """The version in use, on test articles that it was not trained on either."""
-    from distillery_core.student.predict import load_model
-
-    student = load_model(model.model_dir)
-    if student.dimensions != filter.dimensions:
-        return None
-    known = KnownTexts()
-    for split in ("train", "val"):
-        for one in read_examples(model.data_dir / f"{split}.jsonl"):
-            known.add(one.content)
-    rows = [row for row, one in enumerate(test) if one.content not in known]
-    predictions = _predict(student, [test[row] for row in rows], threads)
-    return Incumbent(
-        name=model.name,
-        rows=np.array(rows, dtype=np.int64),
-        predictions=predictions,
-        overall=overall_scores(filter, predictions, [texts[row] for row in rows]),
-    )

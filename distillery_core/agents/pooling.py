@@ -99,13 +99,27 @@ def cautions(current: Round, others: Sequence[Round], pool: Pool) -> list[str]:
 
 def warnings(current: Round, others: Sequence[Round]) -> list[str]:
     """What a reader should know, without changing the verdict."""
-    prompts = tuned_prompts([*others, current], current.sample_sha256)
+    prompts = tuned_prompts([*others, current], current)
     if prompts <= TUNED_TOO_OFTEN:
         return []
     return [
         f"this sample has been tuned with {prompts} prompts: it tells less and less about new"
         " articles, so draw another seed"
     ]
+
+
+def _validates_another_model(one: Round, current: Round) -> bool:
+    """Same prompt, another model. The same model under another name or asked in another way is not
+    meant: that may be a second try after the first one's result."""
+    unfitted = one.kind == "validation" and replace(one.asked, oracle="") == replace(
+        current.asked, oracle=""
+    )
+    return unfitted and _model(one.asked.oracle) != _model(current.asked.oracle)
+
+
+def _model(identity: str) -> str:
+    """The model in an oracle's identity, `name/model (how it is asked)`."""
+    return identity.partition("/")[2].rpartition(" (")[0]
 
 
 @dataclass(frozen=True)
@@ -125,12 +139,15 @@ def shared_with_earlier(
     """Articles that an earlier round has seen, identical or nearly so.
 
     Args:
-        others: all other rounds; samples of the validation pool itself are no earlier round.
+        others: all other rounds; samples of the validation pool itself are no earlier round, nor
+            are those on which another model was validated with this very prompt: nothing has been
+            fitted to them.
         contents: the sample's texts.
         earlier_contents: texts of earlier samples as far as they are at hand. Those no round has
             seen are ignored; a seen text that is not at hand is compared by identity only.
     """
     pool = pool_of(others, "validation", current.asked)
+    pool += [one for one in others if _validates_another_model(one, current)]
     own = [one for one in pool if one.cuts == current.cuts]
     earlier: set[str] = set()
     for one in others:

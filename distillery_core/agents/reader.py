@@ -11,11 +11,12 @@ from typing import Any, Protocol
 from distillery_core.files import sha256_text
 from distillery_core.filters.answers import AnswerInvalid
 from distillery_core.labelling.parsing import find_object
-from distillery_core.oracle.asking import AnswerForm, Asker, AskSettings, Outcome
-from distillery_core.oracle.asking import Question as LedgerQuestion
+from distillery_core.oracle.asking import Asker
 from distillery_core.oracle.ledger import Ledger
 from distillery_core.oracle.ledger_job import open_job
 from distillery_core.oracle.opening import open_oracle
+from distillery_core.oracle.questions import AnswerForm, AskSettings, Outcome
+from distillery_core.oracle.questions import Question as LedgerQuestion
 from distillery_core.oracle.spec import OracleSpec
 from distillery_core.oracle.steps import AnswerRejected
 
@@ -60,6 +61,10 @@ class Reader(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def cost_usd(self) -> float:
+        """What everything asked through it took, answers from the ledger at what they had cost."""
+
     def ask(self, inquiry: Inquiry) -> list[Mapping[str, Any] | Unanswered]:
         """The checked answers in the questions' order, each usable or `Unanswered`."""
 
@@ -81,11 +86,17 @@ class LedgerReader:
     settings: AskSettings = field(default_factory=AskSettings)
     environ: Mapping[str, str] | None = None
     recording_folder: Path | None = None
+    _costs: list[float] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
         """The model's name."""
         return self.spec.model
+
+    @property
+    def cost_usd(self) -> float:
+        """What everything asked through it took, answers from the ledger at what they had cost."""
+        return sum(self._costs)
 
     def ask(self, inquiry: Inquiry) -> list[Mapping[str, Any] | Unanswered]:
         """Ask all, as many at a time as the oracle allows.
@@ -107,6 +118,7 @@ class LedgerReader:
                 outcomes = await asyncio.gather(*asked)
                 stopped = asker.stopped
                 job.ended = stopped.message if stopped else "finished"
+        self._costs.extend(outcome.cost_usd for outcome in outcomes)
         return [_answer(outcome) for outcome in outcomes]
 
 

@@ -17,7 +17,7 @@ from distillery_core.agents.reader import Inquiry, Question, Reader, Unanswered
 from distillery_core.errors import UserError
 from distillery_core.reports.templates import sandbox
 from distillery_core.types import Level
-from distillery_core.verdicts.decision import Lowered
+from distillery_core.verdicts.decision import UNREAD, Lowered
 
 _LEVELS = {
     "REVIEW": Level.REVIEW,
@@ -99,7 +99,7 @@ class Read:
     said: str
 
 
-NOT_READ = Read(None, "not read by a model")
+NOT_READ = Read(None, UNREAD)
 
 
 def reading_schema(with_edits: bool) -> dict[str, Any]:

@@ -55,6 +55,13 @@ def _numbers_in(path: Path) -> int:
     return total
 
 
+def head_parameters(model: Any) -> int | None:
+    """Parameters of a model's regression head alone; None where it cannot be told apart."""
+    named = [(name, one.numel()) for name, one in model.named_parameters()]
+    found = [size for name, size in named if re.match(r"(.*\.)?(score|classifier)\.", name)]
+    return sum(found) or None
+
+
 def check_record(
     metadata: Mapping[str, Any], model_dir: Path, now: Mapping[str, str]
 ) -> RecordCheck:
@@ -64,7 +71,7 @@ def check_record(
         now: key -> hash recomputed from the files; compared with the record's `hashes`.
     """
     differing = list(_differing(metadata.get("hashes") or {}, now))
-    sizes = list(_size_findings(metadata, stored_parameters(model_dir)))
+    sizes = list(size_findings(metadata, stored_parameters(model_dir)))
     grade: RecordGrade = 2 if differing else 1 if sizes else 0
     return RecordCheck(grade, (*differing, *sizes))
 
@@ -78,7 +85,12 @@ def _differing(recorded: Mapping[str, Any], now: Mapping[str, str]) -> Iterator[
             yield f"{name} was {str(then)[:12]} at training and is {value[:12]} now"
 
 
-def _size_findings(metadata: Mapping[str, Any], stored: int | None) -> Iterator[str]:
+def size_findings(metadata: Mapping[str, Any], stored: int | None) -> Iterator[str]:
+    """Where the model's name, its recorded counts and the numbers in its file disagree.
+
+    Args:
+        stored: numbers in the weight files; None where they are not at hand.
+    """
     name, recorded = str(metadata.get("model_name", "")), metadata.get("num_parameters")
     trainable = metadata.get("num_trainable_parameters")
     claimed = claimed_parameters(name)

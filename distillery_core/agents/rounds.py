@@ -13,7 +13,8 @@ counts, and an observation per article. From it follow
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +23,14 @@ from distillery_core.agents.observations import Observation
 from distillery_core.errors import UserError
 from distillery_core.files import sha256_json, write_text
 from distillery_core.filters.filter import Filter
+from distillery_core.oracle.writer_lock import Locked, writer_lock
 
 ROUNDS_FILE = "calibration_rounds.jsonl"
+KEPT_ROUNDS = "calibration"
+"""The folder beside the reports that keeps each round; the file's lock lies there too."""
+
+_LOCK = ".rounds.lock"
+_LOCK_WAIT_S = 60.0
 TUNED_TOO_OFTEN = 3
 """More prompts than this tuned on one sample: it no longer tells how new articles would fare."""
 
@@ -169,16 +176,53 @@ class History:
         """Every other round (a repeated run stands at the place of its first one)."""
         return self.before + self.after
 
+    @property
+    def number(self) -> int:
+        """Which round the current one is, counted from 1."""
+        return len(self.before) + 1
+
 
 def remember(folder: Path, current: Round) -> History:
     """Add a round to the file; a repeated run takes the place of its first one."""
-    rounds = read_rounds(folder)
-    at = _place(rounds, current)
-    kept = [*rounds[:at], current, *rounds[at + 1 :]]
-    rows = [json.dumps(one.to_row(), ensure_ascii=False, sort_keys=True) for one in kept]
-    write_text(folder / ROUNDS_FILE, "\n".join(rows) + "\n")
+    with _alone(folder):
+        rounds = read_rounds(folder)
+        at = _place(rounds, current)
+        kept = [*rounds[:at], current, *rounds[at + 1 :]]
+        _write(folder, kept)
     counted = as_they_count(kept, current.asked.prompt_sha256)
     return History(tuple(counted[:at]), tuple(counted[at + 1 :]))
+
+
+def amend(folder: Path, current: Round) -> None:
+    """Write a remembered round anew, with what became known after it was judged: its whole cost."""
+    with _alone(folder):
+        rounds = read_rounds(folder)
+        at = max(n for n, one in enumerate(rounds) if one.same_run(current))
+        if rounds[at] != current:
+            _write(folder, [*rounds[:at], current, *rounds[at + 1 :]])
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let no other process read and write the file meanwhile: its round would be lost.
+
+    Raises:
+        UserError: another process holds it for a minute, which only a stopped one does.
+    """
+    try:
+        with writer_lock(folder / KEPT_ROUNDS / _LOCK, _LOCK_WAIT_S):
+            yield
+    except Locked:
+        raise UserError(
+            "another process is writing the calibration rounds",
+            where=folder / ROUNDS_FILE,
+            hint="run the same command again when it has ended; no answer is paid for twice",
+        ) from None
+
+
+def _write(folder: Path, rounds: Sequence[Round]) -> None:
+    rows = [json.dumps(one.to_row(), ensure_ascii=False, sort_keys=True) for one in rounds]
+    write_text(folder / ROUNDS_FILE, "\n".join(rows) + "\n")
 
 
 def _place(rounds: Sequence[Round], current: Round) -> int:
@@ -222,12 +266,17 @@ def pooled(rounds: Sequence[Round]) -> list[Observation]:
     return kept
 
 
-def tuned_prompts(rounds: Sequence[Round], sample_sha256: str) -> int:
-    """How many different prompts one sample was tuned with (validation rounds are no tuning)."""
+def tuned_prompts(rounds: Sequence[Round], current: Round) -> int:
+    """How many different prompts the current sample was tuned with (validation is no tuning).
+
+    A sample is the same as long as more than half of its texts are: single articles are replaced
+    where the oracle gave no usable answer.
+    """
+    keys = current.keys
     return len(
         {
             one.asked.prompt_sha256
             for one in rounds
-            if one.kind == "calibration" and one.sample_sha256 == sample_sha256
+            if one.kind == "calibration" and 2 * len(keys & one.keys) > len(keys)
         }
     )

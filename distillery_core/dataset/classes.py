@@ -29,11 +29,12 @@ _SHOWN_ERRORS = 20
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """An article's class, why, and whether a reviewer or the filter's rules said so."""
+    """An article's class, why, and who said so: a reviewer, the filter's rules, or its seed
+    sentences."""
 
     name: SampleClass
     reason: str
-    by: Literal["review", "rules"]
+    by: Literal["review", "rules", "similarity"]
 
 
 def classify(filter: Filter, article: Article) -> Classified:

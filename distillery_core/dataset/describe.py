@@ -47,6 +47,7 @@ class Declared:
     project: Path
     allow_mixed: bool = False
     noise_floor: Mapping[str, float] | None = None
+    noise: records.NoiseRecord | None = None
 
 
 def describe(
@@ -83,6 +84,7 @@ def describe(
         quality=judge_quality(filter, labels, declared.project),
         cost=_cost_record(rows),
         noise_floor=dict(declared.noise_floor) if declared.noise_floor else None,
+        noise=declared.noise,
         warnings=_warnings(filter, rows),
     )
 

@@ -122,6 +122,19 @@ class CostRecord(_Record):
     rows_without_cost: int
 
 
+class NoiseRecord(_Record):
+    """Where the noise floor comes from (`agreement.noise_floor`): labels made of several answers.
+
+    `single` is what single answers differ by, mean absolute difference per dimension.
+    """
+
+    basis: Literal["repeats", "oracles"]
+    aggregate: Literal["median", "mean"]
+    answers: int
+    articles: int
+    single: dict[str, float]
+
+
 class Manifest(_Record):
     """The whole of manifest.json."""
 
@@ -142,6 +155,7 @@ class Manifest(_Record):
     quality: QualityRecord
     cost: CostRecord
     noise_floor: dict[str, float] | None = None
+    noise: NoiseRecord | None = None
     warnings: tuple[str, ...] = ()
 
     @property

@@ -14,7 +14,12 @@ from distillery_core.dataset.collect import Collected, collect
 from distillery_core.dataset.describe import Declared, Prepared, describe, split_file
 from distillery_core.dataset.duplicates import NEAR_DUPLICATE, find_duplicates
 from distillery_core.dataset.leaks import LeakReport, find_leaks
-from distillery_core.dataset.manifest import Manifest, load_manifest, write_manifest
+from distillery_core.dataset.manifest import (
+    Manifest,
+    NoiseRecord,
+    load_manifest,
+    write_manifest,
+)
 from distillery_core.dataset.rejects import Rejects
 from distillery_core.dataset.split import SPLITS, Ratios, assign_splits
 from distillery_core.errors import CheckFailed, UserError
@@ -31,6 +36,7 @@ def prepare(
     threshold: float = NEAR_DUPLICATE,
     allow_mixed: bool = False,
     noise_floor: Mapping[str, float] | None = None,
+    noise: NoiseRecord | None = None,
     project: Path | None = None,
     progress: Progress = silent,
 ) -> Manifest:
@@ -49,6 +55,7 @@ def prepare(
         threshold: Jaccard similarity from which two texts are kept in one split.
         allow_mixed: labels of several oracles or prompts are meant.
         noise_floor: mean absolute difference per dimension between repeated answers, if measured.
+        noise: where that comes from, for labels made of several answers.
         project: where `agents/dataset_quality` is looked for first.
 
     Raises:
@@ -56,7 +63,8 @@ def prepare(
         CheckFailed: the splits share texts.
     """
     shares = ratios if isinstance(ratios, Ratios) else Ratios(*ratios)
-    declared = Declared(project or project_root(output_dir.parent), allow_mixed, noise_floor)
+    root = project or project_root(output_dir.parent)
+    declared = Declared(root, allow_mixed, noise_floor, noise)
     with _staging(output_dir) as stage, Rejects(output_dir) as rejects:
         with (stage / ".spool").open("w+b") as spool:
             rows = collect(labelled, filter, rejects, spool, progress)

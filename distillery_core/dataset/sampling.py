@@ -71,14 +71,15 @@ def draw_sample(
     exclude: Iterable[Article] = (),
     apply_prefilter: bool = True,
     progress: Progress = silent,
+    unclassified: str = "no reviewed class",
 ) -> Sample:
     """Draw on-topic, off-topic and edge articles, as many of each as there are up to the number.
 
     Args:
         n_positive, n_negative, n_edge: on-topic, off-topic, edge; a filter without an edge class
             (`sampling.has_edge: false`) gets none.
-        classes: reviewed classes by article id; an article without one is passed over. None means
-            the filter's keyword rules.
+        classes: reviewed classes by article id, or those by similarity; an article without one is
+            passed over, for the reason `unclassified`. None means the filter's keyword rules.
         exclude: articles of earlier rounds; they and their near-duplicates are not drawn again.
         apply_prefilter: pass over what the filter's pre-filter blocks, since it is never scored.
 
@@ -97,9 +98,10 @@ def draw_sample(
     pool = _Pool({name: n * _SPARE + 2 * len(earlier) + 100 for name, n in asked.items() if n})
     passed = Counter[str]()
     for number, article in enumerate(articles, 1):
-        reason = _unfit(filter, article, classes, apply_prefilter)
+        known = classes is None or article.id in classes
+        reason = unfit(filter, article, apply_prefilter) if known else unclassified
         if reason is None:
-            pool.offer(article, _classified(filter, article, classes), _rank(filter, seed, article))
+            pool.offer(article, _classified(filter, article, classes), rank(filter, seed, article))
         else:
             passed[reason] += 1
         if number % _REPORT_EVERY == 0:
@@ -170,14 +172,8 @@ class _Pool:
         return iter(sorted(candidate for heap in self._heaps.values() for _, candidate in heap))
 
 
-def _unfit(
-    filter: Filter,
-    article: Article,
-    classes: Mapping[str, Classified] | None,
-    apply_prefilter: bool,
-) -> str | None:
-    if classes is not None and article.id not in classes:
-        return "no reviewed class"
+def unfit(filter: Filter, article: Article, apply_prefilter: bool = True) -> str | None:
+    """Why an article is no candidate for any sample, None if it is one."""
     junk = junk_reason(article)
     if junk:
         return f"junk: {junk}"
@@ -192,7 +188,7 @@ def _classified(
     return classify(filter, article) if classes is None else classes[article.id]
 
 
-def _rank(filter: Filter, seed: int, article: Article) -> int:
+def rank(filter: Filter, seed: int, article: Article) -> int:
     """A number that is random to everybody and the same on every machine."""
     data = f"{seed}\n{filter.name}\n{article.id}".encode()
     return int.from_bytes(blake2b(data, digest_size=16).digest(), "big")

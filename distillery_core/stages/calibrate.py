@@ -1,60 +1,66 @@
-"""One calibration or validation round: draw, label, judge, write the report."""
+"""One calibration or validation round: draw, label, probe, judge, write the report."""
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Unpack
 
-from distillery_core.agents.calibration import RoundInput, judge_round
+from distillery_core.agents.calibration import AGENT, RoundInput, judge_round
+from distillery_core.agents.definition import load_agent
+from distillery_core.agents.probes import NOT_PROBED, Probed
 from distillery_core.agents.publishing import Judged
 from distillery_core.agents.scored import ScoredArticle, score_sample
+from distillery_core.dataset.classes import CLASSES, SampleClass
+from distillery_core.dataset.judgements import read_people
 from distillery_core.dataset.lines import read_lines
 from distillery_core.dataset.rejects import Rejects
 from distillery_core.dataset.rows import read_articles
-from distillery_core.dataset.sampling import Round
+from distillery_core.dataset.sampling import Round, refuse_short
 from distillery_core.errors import UserError
 from distillery_core.filters import Filter
-from distillery_core.labelling.projection import Projection, limited, with_calls
-from distillery_core.labelling.run import (
-    Label,
-    LabelSettings,
-    LabelSummary,
-    Setback,
-    label_articles,
-)
+from distillery_core.labelling.run import Label, LabelSettings, LabelSummary, Setback
 from distillery_core.oracle.ledger import Ledger
 from distillery_core.oracle.ledger_report import Money, money
-from distillery_core.oracle.opening import open_oracle
 from distillery_core.oracle.spec import OracleSpec
-from distillery_core.stages.label import projection as label_projection
+from distillery_core.stages.asking import Answers, Asking
 from distillery_core.stages.label import refuse_too_many_samples
-from distillery_core.stages.oracles import (
-    choose_oracle,
-    oracle_identity,
-    reader_of,
-    recording_folder,
-)
+from distillery_core.stages.oracles import choose_oracle, oracle_identity, reader_of
+from distillery_core.stages.probes import LEFT_OUT, ask_probes
 from distillery_core.stages.project import Project, adopt
-from distillery_core.stages.repeats import recorded_repeats
-from distillery_core.stages.sample import draw, holds_sample, read_sample
+from distillery_core.stages.repeats import ask_again, recorded_repeats
+from distillery_core.stages.sample import (
+    Drawing,
+    SampleWish,
+    holds_sample,
+    open_drawing,
+    read_sample,
+    seed_of,
+    write_sample,
+)
 from distillery_core.types import Article, Progress, Scores, silent
+
+_HOPELESS_FROM = 20
+"""Unusable answers after which an oracle that answers less than half usably gets no replacements:
+its FAIL is certain, and a corpus would be paid for to say so."""
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationResult:
     """A judged round: its verdict, where the report lies, what the labels took.
 
-    `money` is all that the ledger shows for the filter, the calls of a reading model included.
+    `money` is all that the ledger shows for the filter, the calls of a reading model included;
+    `replaced` counts the articles drawn for others that the oracle did not score.
     """
 
     judged: Judged
     summary: LabelSummary
     sample: Path
     money: Money
+    replaced: int = 0
 
 
 def calibrate(
@@ -68,16 +74,25 @@ def calibrate(
     budget: float | None = None,
     concurrency: int | None = None,
     read: bool = True,
+    probes: bool = True,
+    repeats: int = 1,
     more_samples: bool = False,
     progress: Progress = silent,
+    **wish: Unpack[SampleWish],
 ) -> CalibrationResult:
     """Judge the filter's prompt on a stratified sample and write the round's report.
+
+    A sample that is drawn here grows until every class has as many scored articles as were asked
+    for, or the corpus holds no more; one that was drawn before is taken as it is.
 
     Args:
         round: `calibration`, or `validation` on articles that no earlier round has seen.
         sample: a sample that `draw` wrote; without it one is drawn from `input`, or the one drawn
             before is used.
         read: let a model read the evidence where the oracle is a model that can.
+        probes: try known attacks on the oracle (calibration rounds of an oracle that is asked).
+        repeats: answers an article; the line `repeatability` is measured on them.
+        wish: numbers, seed and classes of the sample that is drawn.
 
     Raises:
         UserError: neither sample nor input; oracle, key, price or files cannot be used.
@@ -85,84 +100,65 @@ def calibrate(
     """
     filter = adopt(project, filter)
     spec = choose_oracle(project, filter, oracle)
-    path = _sample_file(project, filter, round, sample, input, progress)
-    articles = _sampled(path)
+    drawing, path = sample_file(project, filter, round, sample, input, progress, wish)
+    articles = sample_articles(path)
     refuse_too_many_samples(project, filter, articles, more_samples)
     with Ledger.open(project.ledger) as ledger:
-        settings = LabelSettings(
-            concurrency=concurrency,
-            budget_usd=budget,
-            purpose="sample",
-            # A prompt that gets no usable answers has earned its FAIL, which needs all of them.
-            failure_window=None,
-        )
-        labelled = _ask(filter, spec, articles, ledger, settings, progress)
+        asking = Asking(filter, spec, ledger, _settings(budget, concurrency), progress)
+        answers = asking.about(articles)
+        asked_first = len(articles)
+        if drawing is not None:
+            articles, answers = _filled_up(
+                project, drawing, asking, articles, answers, more_samples
+            )
+        scored = score_sample(filter, articles, answers.by_id)
+        probed = _probed(project, asking, scored, round, probes)
         reader = reader_of(project, filter, ledger, oracle, budget) if read else None
-        given = _round_input(project, filter, round, path, articles, labelled, spec)
-        given = replace(given, remaining=_remaining(input, articles))
+        given = _round_input(project, filter, round, path, articles, scored, answers, spec)
+        given = replace(given, remaining=_remaining(input, articles), probed=probed)
+        again = ask_again(asking, articles, repeats)
+        if again.scores:
+            cost = given.cost_usd + again.cost_usd
+            given = replace(given, repeats=again.scores, cost_usd=cost)
         judged = judge_round(filter, given, project.home(filter), project.root, reader)
         spent = money(ledger, filter.label)
-    return CalibrationResult(judged, labelled.summary, path, spent)
+    replaced = len(articles) - asked_first
+    return CalibrationResult(judged, again.with_first(answers), path, spent, replaced)
 
 
-def projection(
-    project: Project,
-    filter: Filter,
-    *,
-    round: Round = "calibration",
-    sample: Path | None = None,
-    input: Path | None = None,
-    oracle: str | None = None,
-    read: bool = True,
-) -> Projection | None:
-    """What a round will cost, before anything is drawn or asked.
-
-    With a model that reads, the judgement of each article's scope (where no reviewed classes exist)
-    and the reading are calls too; they are taken to cost what a label costs.
-
-    Returns:
-        None where there is nothing to look at; `calibrate` says what is missing.
-    """
-    wanted = filter.config.calibration
-    seed = wanted.random_seed if round == "calibration" else wanted.validation_seed
-    source = sample or input or project.sample_path(filter, round, seed)
-    if sample is None and input is None and not source.is_file():
-        return None
-    size = wanted.n_positive + wanted.n_negative + wanted.n_edge
-    labels = limited(label_projection(project, filter, source, oracle), size)
-    if not read or choose_oracle(project, filter, oracle).recording is not None:
-        return labels
-    scopes = 0 if filter.config.sampling.classes_file else min(size, labels.articles)
-    return with_calls(labels, scopes + 1)
+def _settings(budget: float | None, concurrency: int | None) -> LabelSettings:
+    return LabelSettings(
+        concurrency=concurrency,
+        budget_usd=budget,
+        purpose="sample",
+        # A prompt that gets no usable answers has earned its FAIL, which needs all of them.
+        failure_window=None,
+    )
 
 
-@dataclass(frozen=True)
-class _Labelled:
-    """What came back for a sample, by article id."""
-
-    answers: Mapping[str, Label | Setback]
-    summary: LabelSummary
-
-    @property
-    def labels(self) -> list[Label]:
-        return [answer for answer in self.answers.values() if isinstance(answer, Label)]
-
-
-def _sample_file(
+def sample_file(
     project: Project,
     filter: Filter,
     round: Round,
     sample: Path | None,
     input: Path | None,
     progress: Progress,
-) -> Path:
+    wish: SampleWish,
+) -> tuple[Drawing | None, Path]:
+    """The sample's file, and how more is drawn; None for a sample that was drawn before."""
     if sample is not None:
-        return sample
-    if input is not None:
-        return draw(project, filter, input=input, round=round, progress=progress).path
-    wanted = filter.config.calibration
-    seed = wanted.random_seed if round == "calibration" else wanted.validation_seed
-    drawn = project.sample_path(filter, round, seed)
+        return None, sample
+    if input is None:
+        return None, _drawn_before(project, filter, round, wish)
+    drawing = open_drawing(project, filter, input=input, round=round, progress=progress, **wish)
+    found, _ = drawing.first()
+    refuse_short(found)
+    write_sample(drawing.target, found.articles)
+    return drawing, drawing.target
+
+
+def _drawn_before(project: Project, filter: Filter, round: Round, wish: SampleWish) -> Path:
+    drawn = project.sample_path(filter, round, seed_of(filter, round, wish))
     if drawn.is_file():
         return drawn
     raise UserError(
@@ -172,37 +168,67 @@ def _sample_file(
     )
 
 
-def _ask(
-    filter: Filter,
-    spec: OracleSpec,
+def _filled_up(
+    project: Project,
+    drawing: Drawing,
+    asking: Asking,
+    articles: list[Article],
+    answers: Answers,
+    more_samples: bool,
+) -> tuple[list[Article], Answers]:
+    """The sample with replacements for what was not scored, also in its file."""
+    while not _hopeless(answers):
+        missing = _missing(drawing.asked, articles, answers.by_id)
+        further = drawing.more(articles, missing) if missing else []
+        if not further:
+            break
+        articles = [*articles, *further]
+        refuse_too_many_samples(project, asking.filter, articles, more_samples)
+        write_sample(drawing.target, articles)
+        answers = answers.and_then(asking.about(further))
+    return articles, answers
+
+
+def _missing(
+    asked: Mapping[SampleClass, int],
     articles: Sequence[Article],
-    ledger: Ledger,
-    settings: LabelSettings,
-    progress: Progress,
-) -> _Labelled:
-    answers: dict[str, Label | Setback] = {}
-
-    def keep(article: Article, answer: Label | Setback) -> None:
-        answers[article.id] = answer
-
-    async def run() -> LabelSummary:
-        async with open_oracle(spec, recording_folder=recording_folder(filter)) as oracle:
-            return await label_articles(
-                filter,
-                articles,
-                oracle,
-                ledger,
-                settings=settings,
-                on_label=keep,
-                on_setback=keep,
-                progress=progress,
-                total=len(articles),
-            )
-
-    return _Labelled(answers, asyncio.run(run()))
+    answers: Mapping[str, Label | Setback],
+) -> dict[SampleClass, int]:
+    """Per class how many scored articles are wanting; empty when there are enough."""
+    scored = Counter(
+        _sample_of(article).get("class")
+        for article in articles
+        if isinstance(answers.get(article.id), Label)
+    )
+    missing = {name: asked.get(name, 0) - scored[name] for name in CLASSES}
+    return {name: count for name, count in missing.items() if count > 0}
 
 
-def _sampled(path: Path) -> list[Article]:
+def _hopeless(answers: Answers) -> bool:
+    unusable = sum(
+        isinstance(answer, Setback) and answer.state != "skipped"
+        for answer in answers.by_id.values()
+    )
+    return unusable >= _HOPELESS_FROM and unusable > len(answers.labels)
+
+
+def _probed(
+    project: Project,
+    asking: Asking,
+    scored: Sequence[ScoredArticle],
+    round: Round,
+    wanted: bool,
+) -> Probed:
+    """The injection probes; a validation round has the prompt and oracle of its calibration, where
+    they were tried."""
+    if round == "validation":
+        return NOT_PROBED
+    if not wanted:
+        return Probed(left_out=LEFT_OUT)
+    return ask_probes(load_agent(AGENT, project.root), asking, scored)
+
+
+def sample_articles(path: Path) -> list[Article]:
     """The articles of a sample; rows that cannot be used go to `<sample>.rejected.jsonl`.
 
     Only then: the file of that name may tell what was set aside when the sample was drawn.
@@ -226,32 +252,51 @@ def _round_input(
     round: Round,
     path: Path,
     articles: Sequence[Article],
-    labelled: _Labelled,
+    scored: Sequence[ScoredArticle],
+    answers: Answers,
     spec: OracleSpec,
 ) -> RoundInput:
-    scored = score_sample(filter, articles, labelled.answers)
-    reviewed = all(_sample_of(article).get("by") == "review" for article in articles)
     return RoundInput(
         kind=round,
         scored=scored,
         oracle=oracle_identity(filter, spec),
-        seed=_seed(articles),
-        date=max((label.provenance["labelled_at"] for label in labelled.labels), default=""),
+        seed=sample_seed(articles),
+        date=answers.last_at,
         asked_for=_asked_for(filter, articles),
-        classes_reviewed=reviewed,
-        classes_from="a reviewed classes file" if reviewed else "the filter's sampling rules",
-        cost_usd=sum(label.provenance["cost_usd"] for label in labelled.labels),
+        classes_reviewed=all_reviewed(articles),
+        classes_from=_classes_from(articles),
+        cost_usd=answers.cost_usd,
         paid=spec.paid,
         repeats=_repeats(filter, spec, scored),
         earlier_contents=_earlier_contents(project, filter, path),
+        people=read_people(project.home(filter)),
     )
+
+
+def all_reviewed(articles: Sequence[Article]) -> bool:
+    """Whether the classes of a sample come from a reviewed file alone."""
+    return all(_sample_of(article).get("by") == "review" for article in articles)
+
+
+_CLASSES_FROM = {
+    "review": "a reviewed classes file",
+    "similarity": "similarity to the filter's seed sentences",
+    "rules": "the filter's sampling rules",
+}
+
+
+def _classes_from(articles: Sequence[Article]) -> str:
+    """Where the classes come from, in words."""
+    said = [_CLASSES_FROM.get(str(_sample_of(one).get("by")), "the sample") for one in articles]
+    return " and ".join(dict.fromkeys(said))
 
 
 def _asked_for(filter: Filter, articles: Sequence[Article]) -> dict[str, int]:
     """Articles asked for per class: the config's numbers, or, for a sample that was drawn with
-    other ones, what it holds."""
-    drawn = Counter(str(_sample_of(article).get("class")) for article in articles)
+    other ones, what it holds; replacements were not asked for."""
     wanted = filter.config.calibration
+    first = [one for one in map(_sample_of, articles) if not one.get("replacement")]
+    drawn = Counter(str(sample.get("class")) for sample in first)
     edge = wanted.n_edge if filter.config.sampling.has_edge else 0
     config = {"on_topic": wanted.n_positive, "off_topic": wanted.n_negative, "edge": edge}
     return config if sum(drawn.values()) == sum(config.values()) else dict(drawn)
@@ -262,7 +307,8 @@ def _sample_of(article: Article) -> Mapping[str, object]:
     return sample if isinstance(sample, dict) else {}
 
 
-def _seed(articles: Sequence[Article]) -> int:
+def sample_seed(articles: Sequence[Article]) -> int:
+    """The seed a sample was drawn with, 0 where its rows name none or several."""
     seeds = {_sample_of(article).get("seed") for article in articles}
     known = [seed for seed in seeds if isinstance(seed, int)]
     return known[0] if len(known) == 1 else 0
@@ -270,10 +316,10 @@ def _seed(articles: Sequence[Article]) -> int:
 
 def _repeats(
     filter: Filter, spec: OracleSpec, scored: Sequence[ScoredArticle]
-) -> dict[str, Scores] | None:
+) -> dict[str, list[Scores]] | None:
     wanted = {one.article.id for one in scored if one.scores is not None}
     found = recorded_repeats(filter) if spec.recording is not None else {}
-    return {name: scores for name, scores in found.items() if name in wanted} or None
+    return {name: [scores] for name, scores in found.items() if name in wanted} or None
 
 
 def _earlier_contents(project: Project, filter: Filter, path: Path) -> list[str]:

@@ -8,18 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distillery_core.agents.evaluate import evaluate_model
-from distillery_core.agents.evaluation import PLOTS
-from distillery_core.agents.gather import IncumbentModel
+from distillery_core.agents.evaluation import AGENT, PLOTS, ROUND
+from distillery_core.agents.evaluation_files import judge_files, read_result_files
+from distillery_core.agents.incumbent import IncumbentModel
 from distillery_core.agents.publishing import Judged
 from distillery_core.agents.reader import Reader
-from distillery_core.filters import Filter, resolve_filter
+from distillery_core.dataset.judgements import read_people
+from distillery_core.filters import Filter
 from distillery_core.oracle.ledger import Ledger
-from distillery_core.publish.promotion import promoted
+from distillery_core.stages.gates import criteria_for
 from distillery_core.stages.oracles import reader_of
 from distillery_core.stages.project import Project, adopt
-from distillery_core.stages.promote import promoted_model
+from distillery_core.stages.versions import incumbent, other_versions
 from distillery_core.tracking import Tracker, track
 from distillery_core.types import Progress, silent
+from distillery_core.verdicts.criteria import load_criteria
+from distillery_core.verdicts.decision import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ def evaluate(
     *,
     model_dir: Path | None = None,
     data_dir: Path | None = None,
+    against: str | None = None,
     oracle: str | None = None,
     budget: float | None = None,
     read: bool = True,
@@ -46,6 +51,8 @@ def evaluate(
     """Evaluate a model on its test split and write `model_evaluation.md`.
 
     Args:
+        against: the version to compare with, as a folder or `NAME:vN`; by default the promoted
+            one, else the newest older one that has a model.
         oracle: the model that reads the evidence; by default the filter's oracle.
         read: let it read; a recorded oracle cannot, and the report says so.
 
@@ -54,24 +61,53 @@ def evaluate(
     """
     filter = adopt(project, filter)
     home = project.home(filter)
+    model = model_dir or home / "model"
+    rival = incumbent(project, filter, model, against)
     with (
         _reading(project, filter, oracle, budget, read) as reader,
         track(f"evaluate {filter.slug}", project.root, enabled=mlflow) as tracker,
     ):
         found = evaluate_model(
             filter,
-            model_dir or home / "model",
+            model,
             data_dir or project.training_dir(filter),
             home,
             project.root,
             reports_dir=project.reports_dir(filter),
-            incumbent=_incumbent(project, filter),
+            incumbent=rival if isinstance(rival, IncumbentModel) else None,
+            no_incumbent=rival if isinstance(rival, str) else "",
+            others=other_versions(project, filter),
             reader=reader,
+            people=read_people(home),
             threads=threads,
             progress=progress,
         )
         _record(tracker, found.judged)
     return EvaluationResult(found.judged, found.predictions_path)
+
+
+def evaluate_files(
+    project: Project,
+    history: Path,
+    metadata: Path,
+    predictions: Path | None = None,
+    filter: Filter | None = None,
+) -> Decision:
+    """Judge old or foreign results by their files alone; no report is written.
+
+    Args:
+        filter: whose own limits and kind count; None for the shipped table and a general filter.
+
+    Raises:
+        UserError: a file is missing or not understood.
+    """
+    files = read_result_files(history, metadata, predictions)
+    if filter is None:
+        table = load_criteria(AGENT, project.root).for_round(ROUND)
+        return judge_files(files, table)
+    kind = filter.config.deployment.kind
+    own = criteria_for(project, filter, "evaluation")
+    return judge_files(files, own, "general" if kind == "auto" else kind)
 
 
 @contextmanager
@@ -83,18 +119,6 @@ def _reading(
         return
     with Ledger.open(project.ledger) as ledger:
         yield reader_of(project, filter, ledger, oracle, budget)
-
-
-def _incumbent(project: Project, filter: Filter) -> IncumbentModel | None:
-    """The promoted version, if it is another one and its own training data, which must not be among
-    the compared articles, are at hand."""
-    entry = promoted(project.root / "filters" / filter.name)
-    if entry is None or entry.version == filter.version:
-        return None
-    older = resolve_filter(f"{filter.name}:v{entry.version}", project.root)
-    data_dir = project.training_dir(older)
-    _, folder = promoted_model(project, filter.name)
-    return IncumbentModel(older.label, folder, data_dir) if data_dir.is_dir() else None
 
 
 def _record(tracker: Tracker, judged: Judged) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from distillery_core.agents.people import judged_sha256
 from distillery_core.agents.rounds import (
     Asked,
     RoundKind,
@@ -14,9 +16,11 @@ from distillery_core.agents.rounds import (
     pool_of,
     read_rounds,
 )
+from distillery_core.dataset.judgements import read_people
 from distillery_core.dataset.manifest import MANIFEST, verify_manifest
 from distillery_core.errors import DistilleryError, UserError
 from distillery_core.filters import Filter
+from distillery_core.stages.kept_reports import report_of_oracle
 from distillery_core.stages.project import Project
 from distillery_core.verdicts.approvals import FILE_NAME, Approval
 from distillery_core.verdicts.approvals import approve as record_approval
@@ -61,8 +65,8 @@ def calibration_gate(project: Project, filter: Filter, oracle: str) -> GateState
     kinds: tuple[RoundKind, ...] = ("calibration", "validation")
     states: dict[str, GateState] = {}
     for kind in kinds:
-        pool = {"pool_sha256": _pool_sha256(project, filter, kind, oracle)}
-        states[kind] = _state(project, filter, kind, evidence | pool)
+        pool = _pool_evidence(project, filter, kind, oracle)
+        states[kind] = _state_for(project, filter, kind, evidence | pool, oracle)
     return all_open(states)
 
 
@@ -94,6 +98,16 @@ def evaluation_evidence(project: Project, filter: Filter) -> dict[str, str | Non
     }
 
 
+def evidence_of(
+    project: Project, filter: Filter, kind: ReportKind, oracle: str
+) -> dict[str, str | None]:
+    """What a report of this kind must have been made from, as it is now; None for what is not at
+    hand here."""
+    if kind == "evaluation":
+        return evaluation_evidence(project, filter)
+    return calibration_evidence(filter, oracle) | _pool_evidence(project, filter, kind, oracle)
+
+
 def approve(
     project: Project,
     filter: Filter,
@@ -119,6 +133,24 @@ def approve(
     return approval, folder / FILE_NAME
 
 
+def _state_for(
+    project: Project,
+    filter: Filter,
+    kind: ReportKind,
+    evidence: Mapping[str, str | None],
+    oracle: str,
+) -> GateState:
+    """The state of an oracle's own report, which lies among the kept ones where another oracle was
+    calibrated since; approvals stay beside the filter."""
+    current = report_path(project, filter, kind)
+    path = report_of_oracle(current, kind, oracle)
+    criteria = criteria_for(project, filter, kind)
+    state = check_report(path, criteria, evidence, current.parent, name=current.name)
+    # What to run next is said of the filter's folder, wherever its report lies.
+    there, here = path.parent.as_posix(), current.parent.as_posix()
+    return replace(state, next_command=state.next_command.replace(there, here))
+
+
 def _state(
     project: Project, filter: Filter, kind: ReportKind, evidence: Mapping[str, str | None]
 ) -> GateState:
@@ -126,15 +158,23 @@ def _state(
     return check_report(path, criteria_for(project, filter, kind), evidence)
 
 
-def _pool_sha256(project: Project, filter: Filter, kind: RoundKind, oracle: str) -> str | None:
-    """Which samples a report has to rest on: all of this kind that were asked the same way.
+def _pool_evidence(
+    project: Project, filter: Filter, kind: RoundKind, oracle: str
+) -> dict[str, str | None]:
+    """Which samples a report has to rest on: all of this kind that were asked the same way; and
+    the classes that people gave to their articles.
 
     A report that leaves one out (a seed that came out badly) differs, and so does a validation
     whose result was followed by another prompt: its sample counts as calibration from then on.
     """
-    rounds = as_they_count(read_rounds(project.home(filter)), filter.prompt_sha256)
-    pool = pool_of(rounds, kind, Asked.of(filter, oracle))
-    return pool_identity(pool) if rounds else None
+    home, asked = project.home(filter), Asked.of(filter, oracle)
+    rounds = as_they_count(read_rounds(home), filter.prompt_sha256)
+    if not rounds:
+        return {"pool_sha256": None, "judgements_sha256": None}
+    return {
+        "pool_sha256": pool_identity(pool_of(rounds, kind, asked)),
+        "judgements_sha256": judged_sha256(read_people(home), rounds, kind, asked),
+    }
 
 
 def _kind_of(report: str) -> ReportKind:

@@ -8,9 +8,9 @@ from distillery_core.agents.reader import LedgerReader, Reader
 from distillery_core.errors import UserError
 from distillery_core.files import sha256_json
 from distillery_core.filters import Filter
-from distillery_core.oracle.asking import AskSettings
 from distillery_core.oracle.ledger import Ledger
 from distillery_core.oracle.opening import check_oracle
+from distillery_core.oracle.questions import AskSettings
 from distillery_core.oracle.recording import HEAD
 from distillery_core.oracle.spec import OracleSpec, resolve_oracle
 from distillery_core.stages.project import Project, find_beside
@@ -28,7 +28,13 @@ def choose_oracle(project: Project, filter: Filter, name: str | None = None) -> 
 
 
 _ASKED_BUT_NOT_ANSWERED_BY = {
-    "api_key_env", "concurrency", "free", "note", "price", "price_of", "timeout_s"
+    "api_key_env", "batch", "concurrency", "fingerprint", "free", "limits", "note", "price",
+    "price_of", "timeout_s",
+}  # fmt: skip
+
+
+_ASKED_NOT_ANSWERED_BY_CONFIG = {
+    "name", "aggregate", "canaries", "canary_articles", "canary_limit"
 }  # fmt: skip
 
 
@@ -36,7 +42,7 @@ def asking_sha256(filter: Filter, spec: OracleSpec) -> str:
     """Hash of what decides an answer beside prompt and text: the model, where and how it is asked
     (address, temperature, output limit, answer format ...)."""
     where = spec.model_dump(mode="json", exclude=_ASKED_BUT_NOT_ANSWERED_BY)
-    how = filter.config.oracle.model_dump(mode="json", exclude={"name"})
+    how = filter.config.oracle.model_dump(mode="json", exclude=_ASKED_NOT_ANSWERED_BY_CONFIG)
     return sha256_json({"spec": where, "asked": how})
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distillery_core.dataset.rejects import Rejects
 from distillery_core.dataset.rows import read_labelled
 from distillery_core.filters import Filter
+from distillery_core.labelling.run import Label, LabelSummary
 from distillery_core.oracle.recording import load_repeats
+from distillery_core.stages.asking import Answers, Asking
 from distillery_core.stages.oracles import recording_folder
-from distillery_core.types import Scores
+from distillery_core.types import Article, Scores
 
 
 def recorded_repeats(filter: Filter) -> dict[str, Scores]:
@@ -22,6 +25,39 @@ def recorded_repeats(filter: Filter) -> dict[str, Scores]:
         name: {dimension: float(answer[dimension]) for dimension in filter.dimensions}
         for name, answer in second.items()
     }
+
+
+@dataclass(frozen=True)
+class Again:
+    """Further answers to a sample: scores by article id, what they took, the runs' accounts."""
+
+    scores: dict[str, list[Scores]]
+    cost_usd: float = 0.0
+    asked: tuple[Answers, ...] = ()
+
+    def with_first(self, first: Answers) -> LabelSummary:
+        """The account of all runs together."""
+        together = first
+        for one in self.asked:
+            together = together.and_then(one)
+        return together.summary
+
+
+def ask_again(asking: Asking, articles: Sequence[Article], repeats: int) -> Again:
+    """Ask about a sample until every article has been asked `repeats` times.
+
+    Raises:
+        UserError, CheckFailed: as `Asking.about`.
+    """
+    asked = []
+    scores: dict[str, list[Scores]] = {}
+    for repeat in range(2, repeats + 1):
+        settings = replace(asking.settings, repeat=repeat)
+        asked.append(replace(asking, settings=settings).about(articles))
+        for id, answer in asked[-1].by_id.items():
+            if isinstance(answer, Label):
+                scores.setdefault(id, []).append(answer.scores)
+    return Again(scores, sum(one.cost_usd for one in asked), tuple(asked))
 
 
 def noise_floor(

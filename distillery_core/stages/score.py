@@ -37,6 +37,7 @@ def score(
     unpromoted: bool = False,
     max_bad: float = MAX_BAD,
     threads: int | None = None,
+    intervals: bool = False,
     progress: Progress = silent,
 ) -> ScoreResult:
     """Score every line of a file.
@@ -44,6 +45,7 @@ def score(
     Args:
         reference: NAME (the promoted version), NAME:vN or PATH.
         unpromoted: score with the named version's model although its gate is closed.
+        intervals: write an interval beside every score.
 
     Raises:
         UserError: nothing is promoted, there is no model, files cannot be used.
@@ -53,7 +55,11 @@ def score(
 
     filter, model, promoted = _choose(project, reference, unpromoted)
     summary = score_file(
-        filter, model, input, output, max_bad=max_bad, threads=threads, progress=progress
+        *(filter, model, input, output),
+        max_bad=max_bad,
+        threads=threads,
+        intervals=intervals,
+        progress=progress,
     )
     return ScoreResult(filter, model, promoted, summary)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from distillery_core.dataset.judgements import read_people
 from distillery_core.dataset.manifest import load_manifest
 from distillery_core.errors import DistilleryError
 from distillery_core.filters import Filter, list_filters, load_filter
@@ -64,6 +65,7 @@ def _with_oracle(project: Project, filter: Filter) -> Iterator[StageState]:
     yield _money(project, filter)
     yield _round(project, filter, "calibration")
     yield _round(project, filter, "validation")
+    yield from _people(project, filter)
     yield _gate(filter, "calibration gate", gate)
     yield _labels(project, filter)
     yield _dataset(project, filter)
@@ -96,6 +98,18 @@ def _round(project: Project, filter: Filter, kind: ReportKind) -> StageState:
         detail = str(error).splitlines()[0]
         return StageState(filter.label, kind, "broken", detail, None, command)
     return StageState(filter.label, kind, "done", front.verdict)
+
+
+def _people(project: Project, filter: Filter) -> Iterator[StageState]:
+    """Who judged articles, where somebody did; unusable lines are told, since they do not count."""
+    people = read_people(project.home(filter))
+    if not people.latest and not people.problems:
+        return
+    names = sorted({name for _, name in people.latest})
+    detail = f"{len(people.judged)} articles by {', '.join(names)}"
+    if people.problems:
+        detail += f"; {len(people.problems)} lines cannot be used"
+    yield StageState(filter.label, "review", "broken" if people.problems else "done", detail)
 
 
 def _gate(filter: Filter, stage: str, state: GateState) -> StageState:

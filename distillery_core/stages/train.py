@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,8 @@ from distillery_core.tracking import track
 from distillery_core.types import Progress, silent
 
 if TYPE_CHECKING:
+    from distillery_core.student.plan import Plan
+    from distillery_core.student.settings import TrainSettings
     from distillery_core.student.training import TrainResult
 
 
@@ -24,6 +28,7 @@ def train(
     *,
     data_dir: Path | None = None,
     output_dir: Path | None = None,
+    config: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     mlflow: bool = True,
     progress: Progress = silent,
@@ -32,29 +37,118 @@ def train(
     """Train on a dataset folder; the model lands in the filter's home in the project.
 
     Args:
-        overrides: fields of `TrainSettings` that win over the filter's `training` section; None
-            values are ignored.
+        config: a training config in YAML; it wins over the filter's `training` section.
+        overrides: fields of `TrainSettings` that win over both; None values are ignored.
         mlflow: record parameters and metrics of every epoch.
 
     Raises:
         UserError, CheckFailed: as the backend's, by default `student.training.train`.
     """
     from distillery_core.student.record import HISTORY, METADATA
-    from distillery_core.student.settings import TrainSettings
+    from distillery_core.student.training_config import CONFIG
 
     filter = adopt(project, filter)
     train_student = _backend(filter.config.training.backend)
     home = output_dir or project.home(filter)
-    settings = TrainSettings.from_config(filter.config.training, **(overrides or {}))
-    if output_dir is None:
+    settings = _kept_in(project, filter, resolved(filter, config, overrides or {}))
+    if output_dir is None and is_main_process():
         keep_promoted(project, filter)
-    with track(f"train {filter.slug}", project.root, enabled=mlflow) as tracker:
+    recorded = mlflow and is_main_process()
+    with track(f"train {filter.slug}", project.root, enabled=recorded) as tracker:
         data = data_dir or project.training_dir(filter)
         result = train_student(filter, data, home, settings, tracker, progress, say)
         tracker.metrics({"best_val_mae": result.best_val_mae})
-        for name in (HISTORY, METADATA):
-            tracker.file(home / name)
+        for name in (HISTORY, METADATA, CONFIG):
+            if (home / name).is_file():
+                tracker.file(home / name)
     return result
+
+
+def plan(
+    project: Project,
+    filter: Filter,
+    *,
+    device: str = "auto",
+    data_dir: Path | None = None,
+    config: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Plan:
+    """What training would take on a device, from the base's configuration alone.
+
+    Args:
+        device: auto, cpu, cuda, or the name of a card ("RTX 4090", "A100 80GB").
+
+    Raises:
+        UserError: the base or the card is not known.
+    """
+    from distillery_core.student.plan import make_plan, target_for, workload
+    from distillery_core.student.shape import shape_of
+
+    settings = resolved(filter, config, overrides or {})
+    shape = shape_of(settings.model_name, len(filter.dimensions))
+    target = target_for(device, settings.memory_limit_gib)
+    folder = data_dir or project.training_dir(filter)
+    chars = _char_counts(folder / "train.jsonl", filter)
+    work = workload(chars, settings.max_length, f"estimated from {project.relative(folder)}")
+    return make_plan(settings, shape, target, work)
+
+
+def resolved(filter: Filter, config: Path | None, overrides: Mapping[str, Any]) -> TrainSettings:
+    """The settings of a run: the filter's, the config's over them, the command line's over both.
+
+    Raises:
+        UserErrors: every mistake in the config, or in the settings.
+    """
+    from distillery_core.student.settings import TrainSettings
+    from distillery_core.student.training_config import read_config, refuse_other_filter
+
+    given: dict[str, Any] = {}
+    if config is not None:
+        read = read_config(config)
+        refuse_other_filter(read, filter, config)
+        given = read.settings()
+    given |= {name: value for name, value in overrides.items() if value is not None}
+    return TrainSettings.from_config(filter.config.training, **given)
+
+
+def config_filter(config: Path) -> str:
+    """The filter that a training config names by its path.
+
+    Raises:
+        UserError: it names none.
+    """
+    from distillery_core.student.training_config import read_config
+
+    path = read_config(config).filter.path
+    if path is None:
+        raise UserError("filter.path is not given", where=config, hint="name it with --filter")
+    return path
+
+
+def is_main_process() -> bool:
+    """Whether this process writes and speaks: the only one, or the first of those that `torchrun`
+    or `accelerate launch` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _kept_in(project: Project, filter: Filter, settings: TrainSettings) -> TrainSettings:
+    """Where checkpoints and cached token ids lie in the project."""
+    checkpoints = project.root / "training" / "checkpoints" / filter.slug
+    return replace(
+        settings,
+        checkpoint_dir=settings.checkpoint_dir or str(checkpoints),
+        cache_dir=settings.cache_dir or str(project.root / ".distillery" / "cache"),
+    )
+
+
+def _char_counts(path: Path, filter: Filter) -> list[int]:
+    """Characters that the student reads of each training article; none without a dataset."""
+    from distillery_core.dataset.rows import read_examples
+
+    if not path.is_file():
+        return []
+    most = filter.config.text.max_chars
+    return [min(len(e.title) + len(e.content), most) for e in read_examples(path)]
 
 
 def _backend(name: str) -> Callable[..., TrainResult]:

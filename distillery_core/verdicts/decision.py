@@ -12,6 +12,7 @@ from distillery_core.verdicts.judgement import LineResult, Measurements, judge
 
 READING = "reading"
 EVERY_LINE = "every_line"
+UNREAD = "not read by a model"
 
 _SILENT = Level.NOT_APPLICABLE
 
@@ -75,6 +76,7 @@ def decide(
     measurements: Measurements,
     kind: str = "general",
     lowered: Lowered | None = None,
+    read: str = UNREAD,
 ) -> Decision:
     """The verdict of a table on measurements. Pure, and it answers whatever it is given.
 
@@ -85,11 +87,12 @@ def decide(
         criteria: the table of this round (`Criteria.for_round`), with the filter's overrides.
         measurements: line name -> what was measured; further names are allowed.
         kind: "general" or "needle".
-        lowered: what the agent that read the evidence asks for, None if nobody read it.
+        lowered: what the agent that read the evidence asks for, None if it asks for nothing.
+        read: who read it, or that nobody did; said where nothing was asked for.
     """
     lines = tuple(judge(line, measurements, kind) for line in criteria.lines)
     computed = _worst(lines)
-    reading = _reading(criteria, lowered, computed)
+    reading = _reading(criteria, lowered, computed, read)
     shown = lines if reading is None else (*lines, reading)
     level = computed if reading is None else max(computed, reading.level)
     return Decision(level, criteria.words.of(level), _deciding(shown, level), shown, computed, kind)
@@ -111,13 +114,15 @@ def _deciding(lines: tuple[LineResult, ...], level: Level) -> LineResult:
     return LineResult(EVERY_LINE, "Every line", level, f"{count} lines are within their limits")
 
 
-def _reading(criteria: Criteria, lowered: Lowered | None, computed: Level) -> LineResult | None:
+def _reading(
+    criteria: Criteria, lowered: Lowered | None, computed: Level, read: str
+) -> LineResult | None:
     """The line of the agent's reading; None for a table that has none."""
     title = "Agent's reading"
     if lowered is None:
         if criteria.reading is None:
             return None
-        return LineResult(READING, title, _SILENT, "not read by a model")
+        return LineResult(READING, title, _SILENT, read)
     asked = criteria.words.of(lowered.to)
     if lowered.to > computed:
         return LineResult(READING, title, lowered.to, f"lowered to {asked} by {lowered.by}")

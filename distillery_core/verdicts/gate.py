@@ -67,6 +67,7 @@ def check_report(
     expected: Expected,
     approvals: Path | None = None,
     *,
+    name: str | None = None,
     today: str | None = None,
 ) -> GateState:
     """The state of the gate behind one report. Never raises because of a file's content.
@@ -77,6 +78,7 @@ def check_report(
             report must then be of.
         expected: evidence to compare, all of it must be equal; an empty mapping keeps it closed.
         approvals: the folder of approvals.yaml; the report's own by default.
+        name: what approvals call the report, where a copy of it is looked at; its file name.
         today: the day as YYYY-MM-DD, for tests; now (UTC).
     """
     folder = report_path.parent
@@ -103,7 +105,8 @@ def check_report(
         return _closed(decision, [], missing, check)
     if decision.level is Level.REVIEW:
         day = today or now_utc()[:10]
-        return _with_approval(report, report_path, decision, approvals or folder, day)
+        known_as = report_path.with_name(name or report_path.name)
+        return _with_approval(report, known_as, decision, approvals or folder, day)
     return GateState(
         True, Level.OK, (f"{report_path.name}: {decision.word}",), "", (), decision.word, decision
     )

@@ -150,6 +150,7 @@ class ScriptedReader:
     answers: Mapping[str, Callable[[Any], Mapping[str, Any]] | Mapping[str, Any]]
     name: str = "scripted"
     asked: list[Inquiry] = field(default_factory=list)
+    cost_usd: float = 0.0
 
     def ask(self, inquiry: Inquiry) -> list[Mapping[str, Any] | Unanswered]:
         self.asked.append(inquiry)

@@ -146,7 +146,8 @@ def test_a_reader_may_lower_with_a_reason(
     assert (judged.decision.word, judged.decision.deciding.name) == ("REVIEW", "reading")
     assert judged.decision.computed is Level.OK
     assert "lowered to REVIEW by scripted" in judged.report.body
-    assert "-Score\n+Score by evidence" in judged.report.body
+    assert "**Lowered by scripted:** reasons do not support the scores" in judged.report.body
+    assert "\n+Score by evidence {{ dimensions" in judged.report.body
     [inquiry] = reader.asked
     assert "<article>" in inquiry.questions[0].user
     assert read_report(judged.report_path).front.lowered == judged.front.lowered

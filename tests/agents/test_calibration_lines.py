@@ -136,11 +136,15 @@ def test_a_filter_without_edge_class_or_with_one_dimension(
 
 def test_repeatability_by_hand(floods: Filter, sample: Callable[..., Any]) -> None:
     scored = sample(lambda *_: (5.0, 4.0, 3.0))
-    again = {"a0": {"harm": 6.0, "area": 4.0, "loss": 3.5}, "a1": scored[1].scores, "zz": {}}
+    second = {"harm": 6.0, "area": 4.0, "loss": 3.5}
+    again = {"a0": [second], "a1": [scored[1].scores], "zz": [{}]}
     found = repeatability(floods, scored, again)
     assert found.value == pytest.approx((0.5 + 0.0 + 0.25) / 3)
     assert (found.n, found.note) == (2, "largest in harm: 0.50")
     assert not repeatability(floods, scored, {}).applicable
+    # With a third answer every pair counts: 5-6, 5-8, 6-8.
+    third = repeatability(floods, scored, {"a0": [second, {**second, "harm": 8.0}]})
+    assert third.note == "largest in harm: 2.00"
 
 
 def test_validation_is_compared_with_calibration() -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from distillery_core.agents.evaluate import evaluate_model
-from distillery_core.agents.gather import IncumbentModel
-from distillery_core.errors import UserError
+from distillery_core.agents.incumbent import IncumbentModel
+from distillery_core.agents.tripwires import OtherVersion
+from distillery_core.dataset.judgements import Judgement, append, read_people
+from distillery_core.errors import CheckFailed, UserError
+from distillery_core.fence import normalised_key
+from distillery_core.filters.config import Reports
 from distillery_core.filters.filter import Filter
 from distillery_core.student.testing import labelled_rows, tiny_base, tiny_filter, write_rows
+from distillery_core.types import Level
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -84,6 +89,39 @@ def test_evaluating_again_writes_the_same_bytes(trained: Trained) -> None:
     assert (trained.home / "model_evaluation.md").read_bytes() == first
 
 
+def test_student_and_oracle_are_set_beside_a_person_on_the_same_articles(
+    trained: Trained, copy: Path
+) -> None:
+    """The person scores the first dimension of twelve test articles one point above the oracle."""
+    rows = [json.loads(line) for line in (trained.data / "test.jsonl").read_text().splitlines()]
+    first = trained.filter.dimensions[0]
+    chosen = [row for row in rows if row["labels"][0] <= 9][:12]
+    append(copy, [_scored_by_ada(row, {first: row["labels"][0] + 1}) for row in chosen])
+    alone = _evaluate(trained, copy).judged
+    done = _evaluate(trained, copy, people=read_people(copy)).judged
+    assert alone.decision == done.decision, "no line rests on people"
+    assert alone.front.numbers["people"] is None
+    people = done.front.numbers["people"]
+    assert (people["names"], people["articles"]) == (["Ada"], len(chosen))
+    oracle, student = (people["lines"][0][whose] for whose in ("oracle", "student"))
+    assert (oracle["n"], oracle["bias"], oracle["mae"]) == (len(chosen), -1.0, 1.0)
+    assert student["n"] == len(chosen)
+    assert student["mae_low"] <= student["mae"] <= student["mae_high"]
+    assert people["lines"][1]["oracle"]["n"] == 0
+    assert "## Beside people" in done.report.body
+    assert "(-1.00 to -1.00) | 1.00 (1.00 to 1.00) |" in done.report.body
+
+
+def _scored_by_ada(row: dict[str, Any], scores: dict[str, float]) -> Judgement:
+    return Judgement(
+        id=row["id"],
+        text_key=normalised_key(row["content"]),
+        class_name="on_topic",
+        scores=scores,
+        name="Ada",
+    )
+
+
 def test_the_version_in_use_is_compared_on_articles_new_to_it(
     trained: Trained, tmp_path: Path
 ) -> None:
@@ -128,3 +166,115 @@ def test_a_leak_is_found_in_the_files_whatever_the_manifest_says(
     names = {line.name for line in judged.decision.because}
     assert judged.decision.word == "FAIL"
     assert {"leak", "record_agrees"} <= names  # the dataset's hash differs too
+
+
+def _line(judged: Any, name: str) -> Any:
+    return next(line for line in judged.decision.lines if line.name == name)
+
+
+def test_the_report_says_what_more_labels_would_buy_and_shows_short_excerpts(
+    trained: Trained, copy: Path
+) -> None:
+    judged = _evaluate(trained, copy).judged
+    learning = judged.front.numbers["learning"]
+    assert [row["articles"] for row in learning["rows"]] == [32, 64, 128]
+    assert [gain["labels"] for gain in learning["gains"]] == [160, 480]
+    assert "## What more labels would buy" in judged.report.body
+    [worst, *rest] = judged.report.body.split("<br>")[1:]
+    assert len(rest) == 9
+    assert 50 < len(worst.splitlines()[0].rstrip("…")) <= 220
+    line = judged.front.numbers["reliability"]["lines"][0]
+    assert line["dimension"] == "heat"
+    assert line["slope"] is not None
+
+
+def test_a_filter_may_forbid_excerpts(trained: Trained, copy: Path) -> None:
+    config = trained.filter.config
+    silent = config.model_copy(update={"reports": Reports(excerpt_chars=0)})
+    filter = trained.filter.model_copy(update={"config": silent})
+    quiet = Trained(filter, trained.data, trained.home)
+    judged = _evaluate(quiet, copy).judged
+    assert "<br>" not in judged.report.body
+    contents = [row["content"] for row in map(json.loads, _test_rows(trained))]
+    assert not any(content[:60] in judged.report.body for content in contents)
+
+
+def _test_rows(trained: Trained) -> list[str]:
+    return (trained.data / "test.jsonl").read_text(encoding="utf-8").splitlines()
+
+
+def test_sound_training_trips_no_wire(trained: Trained, copy: Path) -> None:
+    line = _line(_evaluate(trained, copy).judged, "tripwires")
+    assert line.level is Level.OK, line.measurement
+
+
+def _edit_record(home: Path, **changes: Any) -> None:
+    path = home / "training_metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_frozen_weights_a_stale_checkpoint_and_a_copied_version_fail(
+    trained: Trained, copy: Path
+) -> None:
+    _edit_record(copy, weights_moved={"norm": 0.0, "tensors_moved": 0, "tensors": 40})
+    history = json.loads((copy / "training_history.json").read_text())
+    best = min(range(len(history)), key=lambda at: history[at]["val"]["mae"])
+    history[best]["val"]["mae"] -= 0.3
+    (copy / "training_history.json").write_text(json.dumps(history))
+    twin = OtherVersion("tiny:v0", trained.home)
+    line = _line(_evaluate(trained, copy, others=[twin]).judged, "tripwires")
+    assert line.level is Level.FAIL
+    for said in (
+        "0 of 40 trained tensors have moved",
+        "the saved model has a validation MAE of",
+        "the model is that of tiny:v0",
+    ):
+        assert said in line.measurement.note
+
+
+def _of_another_oracle(trained: Trained, folder: Path) -> Path:
+    """The same dataset, its labels said to be another oracle's."""
+    data = Path(shutil.copytree(trained.data, folder))
+    manifest = json.loads((data / "manifest.json").read_text())
+    for label in manifest["labels"]:
+        label["oracle"] = "another-oracle"
+    (data / "manifest.json").write_text(json.dumps(manifest))
+    return data
+
+
+def test_an_incumbent_of_another_oracle_is_refused_by_name(
+    trained: Trained, copy: Path, tmp_path: Path
+) -> None:
+    other = _of_another_oracle(trained, tmp_path / "data")
+    old = IncumbentModel("tiny:v0", trained.home / "model", other, asked_for=True)
+    with pytest.raises(CheckFailed, match="tiny:v0 cannot be compared") as refused:
+        _evaluate(trained, copy, incumbent=old)
+    assert "another-oracle" in str(refused.value)
+    unasked = replace(old, asked_for=False)
+    line = _line(_evaluate(trained, copy, incumbent=unasked).judged, "against_incumbent")
+    assert line.level is Level.NOT_APPLICABLE
+    assert "learned from labels of another-oracle" in line.reason
+
+
+def test_an_incumbent_whose_training_data_are_gone_is_no_yardstick(
+    trained: Trained, copy: Path, tmp_path: Path
+) -> None:
+    old = IncumbentModel("tiny:v0", trained.home / "model", tmp_path / "gone", asked_for=True)
+    with pytest.raises(UserError, match="was trained on is not there"):
+        _evaluate(trained, copy, incumbent=old)
+    unasked = replace(old, asked_for=False)
+    line = _line(_evaluate(trained, copy, incumbent=unasked).judged, "against_incumbent")
+    assert line.level is Level.NOT_APPLICABLE
+
+
+def test_score_calibration_is_judged_as_deployed_and_gaps_without_it(
+    trained: Trained, copy: Path
+) -> None:
+    plain = _evaluate(trained, copy).evidence
+    maps = {name: {"scores": [0.0, 10.0], "calibrated": [1.0, 9.0]} for name in plain.dimensions}
+    calibration = {"rows": 200, "isotonic": True, "mae": 1.0, "reason": "r", "dimensions": maps}
+    (copy / "model" / "score_calibration.json").write_text(json.dumps(calibration))
+    found = _evaluate(trained, copy).evidence
+    assert found.test.predictions == pytest.approx(1 + 0.8 * plain.test.predictions, abs=1e-4)
+    assert found.test.raw == pytest.approx(plain.test.predictions)
+    assert found.val.raw == pytest.approx(plain.val.predictions)

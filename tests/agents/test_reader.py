@@ -14,9 +14,9 @@ import pytest
 from distillery_core.agents.reader import Inquiry, LedgerReader, Question, Unanswered
 from distillery_core.agents.reading import check_reading, reading_schema
 from distillery_core.errors import UserError
-from distillery_core.oracle.asking import AskSettings
 from distillery_core.oracle.ledger import Ledger
 from distillery_core.oracle.ledger_report import money
+from distillery_core.oracle.questions import AskSettings
 from distillery_core.oracle.spec import OracleSpec
 
 GOOD = {"summary": "Fine.", "root_causes": [], "recommendations": [], "lower_to": None}

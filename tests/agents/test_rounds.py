@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from distillery_core.agents.rounds import (
     ROUNDS_FILE,
     Asked,
     Round,
+    amend,
     as_they_count,
     pool_of,
     pooled,
@@ -120,10 +122,10 @@ def test_a_text_of_two_samples_counts_once_as_scored_last() -> None:
 
 
 def test_tuning_is_counted_by_prompt_and_sample() -> None:
-    sample = _round().sample_sha256
+    current = _round()
     rounds = [_round(prompt=name) for name in ("p1", "p2", "p2", "p3")]
     rounds += [_round("validation", "p9"), _round(prompt="p4", keys="xyz")]
-    assert tuned_prompts(rounds, sample) == 3
+    assert tuned_prompts(rounds, current) == 3
 
 
 @pytest.mark.parametrize("line", ["{}", "[]", "not json", '{"round": "other"}'])
@@ -133,3 +135,45 @@ def test_a_damaged_file_is_not_forgotten(tmp_path: Path, line: str) -> None:
         handle.write(line + "\n")
     with pytest.raises(UserError, match=r"calibration_rounds\.jsonl:2"):
         read_rounds(tmp_path)
+
+
+def test_a_sample_with_replacements_is_the_same_sample_for_tuning() -> None:
+    current = _round(keys="abcdef")
+    most = [_round(prompt="p2", keys="abcdxy"), _round(prompt="p3", keys="abcuvw")]
+    assert tuned_prompts([*most, current], current) == 2
+
+
+def test_what_is_known_later_is_written_at_the_rounds_own_place(tmp_path: Path) -> None:
+    rounds = [_round(), _round(prompt="p2"), _round("validation", "p2", "xyz")]
+    numbers = [remember(tmp_path, one).number for one in rounds]
+    assert numbers == [1, 2, 3]
+    amend(tmp_path, replace(rounds[1], cost_usd=0.25))
+    assert [one.cost_usd for one in read_rounds(tmp_path)] == [0.0, 0.25, 0.0]
+
+
+def _remember_many(folder: str, prompt: str, count: int, start: Any) -> None:
+    start.wait(60)
+    for number in range(count):
+        one = _round(prompt=f"{prompt}{number}")
+        remember(Path(folder), one)
+        amend(Path(folder), replace(one, cost_usd=1.0))
+
+
+def test_rounds_that_end_at_once_are_all_remembered(tmp_path: Path) -> None:
+    """Without the lock 13 or 14 of these 24 are left."""
+    context = multiprocessing.get_context("spawn")
+    start = context.Barrier(2)
+    many = [
+        context.Process(target=_remember_many, args=(str(tmp_path), name, 12, start))
+        for name in "ab"
+    ]
+    for one in many:
+        one.start()
+    for one in many:
+        one.join(90)
+        assert one.exitcode == 0
+    found = read_rounds(tmp_path)
+    names = {f"{name}{number}" for name in "ab" for number in range(12)}
+    assert {one.asked.prompt_sha256 for one in found} == names
+    assert len(found) == 24
+    assert {one.cost_usd for one in found} == {1.0}

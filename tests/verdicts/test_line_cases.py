@@ -50,6 +50,70 @@ def test_every_line_has_a_case_for_each_band(agent):
         assert {"OK", worst} <= levels, line.name
 
 
+NEAR = {"share": 0.021, "score": 0.0101, "difference": 0.0101, "ratio": 0.0101}
+"""How far a case may be from a limit to count as just inside or outside; for counts, flags and
+grades 1, for rates one article."""
+
+
+def judged_end(line, band, by: str, value: Measurement) -> float | None:
+    """The number that lies in a band or does not: the point, or the end of the interval that the
+    whole interval (or any of it) hangs on."""
+    if by == "point":
+        return value.point
+    if value.interval is None:
+        return None
+    low, high = value.interval
+    return low if band.upward is (by == "interval") else high
+
+
+def distance(line, limit: float, number: float, value: Measurement) -> float:
+    """How many steps a case is from a limit: at most 1 is near."""
+    step = NEAR.get(line.unit, 1.0)
+    if line.unit == "share" and value.n:
+        step = max(1 / value.n, step) + 1e-9
+    return abs(number - limit) / step
+
+
+def sides(line, name: str, cases) -> set[bool]:
+    """Whether there are cases just inside (True) and just outside (False) of one of its bands."""
+    band = line.ok_band if name == "ok" else line.fail_band
+    by = line.ok_by if name == "ok" else line.fail_by
+    found = set()
+    for case in cases:
+        value = measured(case["given"])
+        number = judged_end(line, band, by, value)
+        if number is not None and distance(line, band.limit, number, value) <= 1:
+            found.add(band.holds(number))
+    return found
+
+
+@pytest.mark.parametrize("agent", TABLES)
+def test_every_limit_has_a_case_just_inside_and_just_outside(agent):
+    lacking = [
+        f"{line.name} {name}"
+        for line in criteria_of(agent).lines
+        for name in ("ok", "fail")
+        if (name == "ok" or line.fail)
+        and sides(line, name, TABLES[agent]["cases"][line.name]) != {True, False}
+    ]
+    assert lacking == []
+
+
+@pytest.mark.parametrize("agent", TABLES)
+def test_every_minimum_n_has_a_case_at_it_and_one_below(agent):
+    lacking = []
+    for line in criteria_of(agent).lines:
+        if line.minimum_n is None:
+            continue
+        counted = set()
+        for case in TABLES[agent]["cases"][line.name]:
+            given = case.get("also", {}).get(line.minimum_n_of, case["given"])
+            counted.add(measured(given).n)
+        if not {line.minimum_n - 1, line.minimum_n} <= counted:
+            lacking.append(line.name)
+    assert lacking == []
+
+
 @pytest.mark.parametrize("agent", TABLES)
 @pytest.mark.parametrize("kind", ["general", "needle"])
 def test_all_well_is_ok(agent, kind):
