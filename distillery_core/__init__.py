@@ -3,7 +3,7 @@
 From the top layer down; an upper one may import lower ones only (README.md says what each does):
 
 cli       scaffold   pipelines  steps    demo.py    stages     publish    agents     reports
-scoring   student    labelling  dataset  verdicts   oracle     filters    plugins
+scoring   student    labelling  dataset  verdicts   oracle     filters    agreement  plugins
 tracking.py  runs in MLflow               model_registry.py  the promoted model in MLflow
 content.py   a project's, then shipped files
 fence.py     untrusted text in a prompt   yaml_source.py  YAML into models, mistakes with lines

@@ -5,5 +5,8 @@ verb.py    makes one verb's typer app           options.py   options that severa
 console.py printing that no text can steer      work.py      progress bars and plain lines
 money.py   projection and the question first    results.py   verdicts and summaries as text, JSON
 health.py  what `doctor` looks at               reference.py writes docs/cli.md from the above
+calibration_modes.py  `calibrate --oracle-check` and `--compare`
+review_terminal.py  asks a person about articles, one by one
+batches.py what `label --provider-batch` does before labels are written
 verbs/     one module per verb
 """

@@ -14,6 +14,7 @@ from distillery_core.errors import UserError
 if TYPE_CHECKING:
     from distillery_core.filters import Filter
     from distillery_core.stages.project import Project
+    from distillery_core.stages.sample import SampleWish
 
 FilterOption = Annotated[
     str,
@@ -68,6 +69,27 @@ MAX_BAD = typer.Option(
     help="Share of unusable rows above which the exit code is 1.",
 )
 MaxBadOption = Annotated[float, MAX_BAD]
+PositiveOption = Annotated[
+    int | None,
+    typer.Option("--n-positive", min=0, help="On-topic articles; default: the filter's."),
+]
+NegativeOption = Annotated[
+    int | None,
+    typer.Option("--n-negative", min=0, help="Off-topic articles; default: the filter's."),
+]
+EdgeOption = Annotated[
+    int | None, typer.Option("--n-edge", min=0, help="Edge cases; default: the filter's.")
+]
+RandomSeedOption = Annotated[
+    int | None, typer.Option(help="Another seed draws other articles; default: the filter's.")
+]
+ClassesOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Reviewed classes as JSONL: id, class, reason.")
+]
+EmbeddingModelOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Base model that compares articles with seed sentences."),
+]
 MoreSamplesOption = Annotated[
     bool, typer.Option("--more-samples", help="Let samples of this filter go beyond 400 articles.")
 ]
@@ -96,6 +118,25 @@ SeedOption = Annotated[int | None, typer.Option(help="Of first weights, order an
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads to compute with.")]
 MLFLOW = typer.Option("--mlflow/--no-mlflow", help="Record parameters, metrics, reports in MLflow.")
 MlflowOption = Annotated[bool, MLFLOW]
+
+
+def sample_wish(
+    n_positive: int | None,
+    n_negative: int | None,
+    n_edge: int | None,
+    random_seed: int | None,
+    classes: Path | None,
+    embedding_model: str | None,
+) -> SampleWish:
+    """What sample the options ask for."""
+    return {
+        "n_positive": n_positive,
+        "n_negative": n_negative,
+        "n_edge": n_edge,
+        "random_seed": random_seed,
+        "classes": classes,
+        "embedding_model": embedding_model,
+    }
 
 
 def given(**settings: Any) -> dict[str, Any]:

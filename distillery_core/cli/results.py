@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -28,6 +28,16 @@ def print_decision(decision: Decision, report: str) -> None:
     say(f"report: {report}")
 
 
+def print_lines(decision: Decision) -> None:
+    """The verdict, then every line of the table with how it came out and why."""
+    say(f"{decision.word}: {decision.deciding.title}: {decision.deciding.reason}")
+    for line in decision.lines:
+        shown = line.level.name.replace("_", " ").lower()
+        note = line.measurement.note
+        told = line.reason if not note or note in line.reason else f"{line.reason} ({note})"
+        say(f"  {shown:14}  {line.title}: {told}")
+
+
 def decision_facts(decision: Decision) -> dict[str, Any]:
     """A verdict as JSON values."""
     return {
@@ -40,7 +50,7 @@ def decision_facts(decision: Decision) -> dict[str, Any]:
     }
 
 
-def exit_by(decision: Decision) -> None:
+def exit_by(decision: Decision) -> NoReturn:
     """Leave with 0 only on the best verdict (PASS, DEPLOY, READY)."""
     raise typer.Exit(0 if decision.level is Level.OK else 1)
 
@@ -76,6 +86,11 @@ def print_summary(summary: LabelSummary) -> None:
     states = ", ".join(f"{count} {state}" for state, count in summary.states.items()) or "nothing"
     say(f"{states}; {summary.asked} calls, {summary.from_ledger} answers from the ledger")
     say(summary.money_line())
+    if summary.canaries:
+        largest = [drift for found in summary.canaries if (drift := found.largest)]
+        worst = max(largest, key=lambda drift: abs(drift.bias), default=None)
+        told = f"; largest difference {worst.words()}" if worst else ""
+        say(f"canaries: {len(summary.canaries)} rounds{told}")
 
 
 def summary_facts(summary: LabelSummary) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
 Body = TypeVar("Body", bound=Callable[..., Any])
 
@@ -25,13 +26,22 @@ def single() -> typer.Typer:
     return _app()
 
 
-def verb(app: typer.Typer, *examples: str, name: str | None = None) -> Callable[[Body], Body]:
-    """Register a function as a verb; every verb shows at least one example below its options."""
+def verb(
+    app: typer.Typer,
+    *examples: str,
+    name: str | None = None,
+    cls: type[TyperCommand] = TyperCommand,
+) -> Callable[[Body], Body]:
+    """Register a function as a verb; every verb shows at least one example below its options.
+
+    Args:
+        cls: the command's class, where one reads its arguments in a way of its own.
+    """
 
     def register(body: Body) -> Body:
         epilog = "\b\n" + "\n".join(["Examples:", *(f"  {example}" for example in examples)])
         text = inspect.cleandoc(body.__doc__ or "")
-        app.command(name, help=text, epilog=epilog, context_settings=_CONTEXT)(body)
+        app.command(name, cls=cls, help=text, epilog=epilog, context_settings=_CONTEXT)(body)
         return body
 
     return register

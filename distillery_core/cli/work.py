@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 SECONDS_BETWEEN_LINES = 5.0
+_PACE_SECONDS = 120.0
+_SECONDS_BETWEEN_REPORTS = 1.0
 
 Clock = Callable[[], float]
 
@@ -94,27 +97,36 @@ class BarWork:
 
 
 class Pace:
-    """Time left of work that reports how much is done, from the rate since its first report."""
+    """Time left of work that reports how much is done, from its rate in the last two minutes.
+
+    A run that goes on where it stopped reports what it knows already at once; its rate so far would
+    promise an end that never comes.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._start = (clock(), 0)
+        self._reports: deque[tuple[float, int]] = deque()
         self._done = 0
         self._total: int | None = None
-        self._begun = False
 
     def update(self, done: int, total: int | None) -> None:
         """Note a report; another total or a smaller count means that other work has begun."""
-        if not self._begun or done < self._done or total != self._total:
-            self._start = (self._clock(), done)
-            self._begun = True
+        now = self._clock()
+        if done < self._done or total != self._total:
+            self._reports.clear()
+        if not self._reports or now - self._reports[-1][0] >= _SECONDS_BETWEEN_REPORTS:
+            self._reports.append((now, done))
+        while len(self._reports) > 2 and now - self._reports[1][0] >= _PACE_SECONDS:
+            self._reports.popleft()
         self._done, self._total = done, total
 
     def seconds_left(self) -> float | None:
         """Seconds to go, or None while nothing can be said."""
-        elapsed = self._clock() - self._start[0]
-        gained = self._done - self._start[1]
-        if self._total is None or gained <= 0 or elapsed <= 0:
+        if self._total is None or not self._reports:
+            return None
+        began, done_then = self._reports[0]
+        elapsed, gained = self._clock() - began, self._done - done_then
+        if gained <= 0 or elapsed <= 0:
             return None
         return (self._total - self._done) * elapsed / gained
 

@@ -38,13 +38,39 @@ def render(template: str, config: FilterConfig, title: str, content: str) -> Pro
     """
     view = text_view(title, content, config.text)
     block = fence(view.title, view.content)
-    text = _compiled(template).render(article=block, **_variables(config))
-    # The instructions may speak of the fence too; the article's own mark-up is neutralised, so
-    # the real block is found by its whole text.
+    before, after = _around_the_article(template, _Same(config))
+    if after is None:
+        return Prompt(system=before, user="")
+    return Prompt(system=before, user=(block + after).strip())
+
+
+class _Same:
+    """A config as a key: the same object, which is frozen, makes the same prompt."""
+
+    def __init__(self, config: FilterConfig) -> None:
+        self.config = config
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.config is other.config
+
+    def __hash__(self) -> int:
+        return id(self.config)
+
+
+@lru_cache(maxsize=64)
+def _around_the_article(template: str, key: _Same) -> tuple[str, str | None]:
+    """What stands before and behind the article, rendered once and the same for every article.
+
+    Behind is None where the template does not send the article as it is.
+    """
+    view = text_view(CANARY_TITLE, CANARY_CONTENT, key.config.text)
+    block = fence(view.title, view.content)
+    text: str = _compiled(template).render(article=block, **_variables(key.config))
+    # The instructions may speak of the fence too, so the block is found by its whole text.
     position = text.find(block)
     if position < 0:
-        return Prompt(system=text.strip(), user="")
-    return Prompt(system=text[:position].strip(), user=text[position:].strip())
+        return text.strip(), None
+    return text[:position].strip(), text[position + len(block) :].rstrip()
 
 
 def prompt_sha256(template: str, config: FilterConfig) -> str:

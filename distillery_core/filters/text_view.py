@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -12,6 +13,10 @@ VIEW_RULE = 1
 
 GAP = "\n[...]\n"
 _SPACE_SEARCH = 40
+
+# The categories Cc and Cs but for newline and tab; one pass of a pattern costs a tenth of looking
+# up each character's category.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,7 @@ def pattern_text(title: str, content: str) -> str:
 def _clean(text: str) -> str:
     """NFC, LF line ends, and no control characters but newline and tab."""
     text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
-    kept = (c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
-    return "".join(kept).strip()
+    return _CONTROL.sub("", text).strip()
 
 
 def _cut(text: str, config: TextConfig) -> str:

@@ -2,5 +2,10 @@
 
 markdown.py    text that nothing in it can break out of     formatting.py  numbers, each one way
 templates.py   the Jinja environment of report templates    plots.py       PNG files, deterministic
-examples.py    a table of example scores
+examples.py    a table of example scores                    agreement.py   bias and noise of oracles
+facts.py       what a report shows, as plain data           record.py      all of it as JSON, hashed
+rendering.py   from the record to the markdown              line_table.py  the verdict table of it
+views.py       what plots need of it                        svg.py         plots inside a page
+html.py        markdown as HTML that cannot run             page.py        one page, nothing fetched
+comment.py     a pull request's comment and check
 """

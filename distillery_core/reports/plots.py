@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 DPI = 110
-_BLUE, _ORANGE, _GREY = "#2f6690", "#d1742c", "#9aa5b1"
+BLUE, ORANGE, GREY = "#2f6690", "#d1742c", "#9aa5b1"
 _COLUMNS = 4
 _JITTER = 0.12
 
@@ -34,23 +34,23 @@ def predicted_vs_labelled(
     Args:
         predictions, labels: [articles, dimensions], 0-10.
     """
-    columns = min(_COLUMNS, len(dimensions))
-    rows = -(-len(dimensions) // columns)
+    rows = -(-len(dimensions) // _COLUMNS)
+    columns = -(-len(dimensions) // rows)
     shift = np.random.default_rng(0).uniform(-_JITTER, _JITTER, size=labels.shape)
 
     def draw(axes: Sequence[Axes]) -> None:
         for at, name in enumerate(dimensions):
             axis = axes[at]
-            axis.plot([SCORE_MIN, SCORE_MAX], [SCORE_MIN, SCORE_MAX], color=_GREY, linewidth=1)
+            axis.plot([SCORE_MIN, SCORE_MAX], [SCORE_MIN, SCORE_MAX], color=GREY, linewidth=1)
             axis.scatter(
-                labels[:, at] + shift[:, at], predictions[:, at], s=7, alpha=0.45, color=_BLUE
+                labels[:, at] + shift[:, at], predictions[:, at], s=7, alpha=0.45, color=BLUE
             )
             axis.set(title=name, xlim=(-0.4, 10.4), ylim=(-0.4, 10.4), aspect="equal")
         for axis in axes[len(dimensions) :]:
             axis.set_visible(False)
         axes[0].set(xlabel="label", ylabel="prediction")
 
-    _figure(path, draw, rows, columns, (2.5 * columns, 2.6 * rows))
+    figure(path, draw, rows, columns, (2.5 * columns, 2.6 * rows))
 
 
 def dimension_errors(
@@ -61,7 +61,7 @@ def dimension_errors(
     Args:
         errors: predictor -> MAE per dimension, in the dimensions' order; the first is the student.
     """
-    colours = (_BLUE, _ORANGE, _GREY)
+    colours = (BLUE, ORANGE, GREY)
     height = 0.8 / max(len(errors), 1)
 
     def draw(axes: Sequence[Axes]) -> None:
@@ -75,7 +75,7 @@ def dimension_errors(
         axis.set(xlabel="mean absolute error (points of 0-10)")
         axis.legend(frameon=False, fontsize=8)
 
-    _figure(path, draw, 1, 1, (7.0, 0.9 + 0.55 * len(dimensions)))
+    figure(path, draw, 1, 1, (7.0, 0.9 + 0.55 * len(dimensions)))
 
 
 def epochs(path: Path, train: Sequence[float], val: Sequence[float], kept: int) -> None:
@@ -84,22 +84,23 @@ def epochs(path: Path, train: Sequence[float], val: Sequence[float], kept: int) 
     def draw(axes: Sequence[Axes]) -> None:
         [axis] = axes
         numbers = range(1, len(val) + 1)
-        axis.plot(numbers, train, marker="o", color=_GREY, label="train")
-        axis.plot(numbers, val, marker="o", color=_BLUE, label="validation")
-        axis.axvline(kept, color=_ORANGE, linewidth=1, linestyle="--", label="kept")
+        axis.plot(numbers, train, marker="o", color=GREY, label="train")
+        axis.plot(numbers, val, marker="o", color=BLUE, label="validation")
+        axis.axvline(kept, color=ORANGE, linewidth=1, linestyle="--", label="kept")
         axis.set(xlabel="epoch", ylabel="MAE", xticks=list(numbers))
         axis.legend(frameon=False, fontsize=8)
 
-    _figure(path, draw, 1, 1, (5.5, 3.2))
+    figure(path, draw, 1, 1, (5.5, 3.2))
 
 
-def _figure(
+def figure(
     path: Path,
     draw: Callable[[Sequence[Axes]], None],
     rows: int,
     columns: int,
     inches: tuple[float, float],
 ) -> None:
+    """Draw a grid of axes and write it as PNG; the same drawing gives the same bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -6,6 +6,7 @@ to; `md` is for cutting long ones. Filters that format numbers return finished t
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -50,9 +51,17 @@ def render_text(source: str, context: Mapping[str, Any], where: Path | str = "te
         text: str = environment().from_string(source).render(context)
     except jinja2.TemplateSyntaxError as error:
         raise UserError(f"template: {error.message}", where=f"{where}:{error.lineno}") from None
-    except jinja2.TemplateError as error:
-        raise UserError(f"template: {error}", where=where) from None
+    except Exception as error:  # noqa: BLE001 - a template is data, whatever goes wrong in it
+        what = f"template: {error}" if str(error) else f"template: {type(error).__name__}"
+        raise UserError(what, where=_with_line(where, error)) from None
     return text.strip() + "\n"
+
+
+def _with_line(where: Path | str, error: Exception) -> str:
+    """`file:line` of the template's own line that was at work, as Jinja's traceback names it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == "<template>"]
+    return f"{where}:{lines[-1]}" if lines else str(where)
 
 
 def sandbox(**options: Any) -> Any:

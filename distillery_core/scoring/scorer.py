@@ -15,7 +15,8 @@ from distillery_core.filters.score_rules import overall, tier
 from distillery_core.filters.text_view import pattern_text
 from distillery_core.student.metrics import Array
 from distillery_core.student.model_card import check_card
-from distillery_core.student.predict import Predictions, load_model, predict
+from distillery_core.student.predict import Predictions, Student, load_model, predict
+from distillery_core.student.score_calibration import MIN_INTERVAL_ROWS, ScoreCalibration
 from distillery_core.student.settings import Device
 from distillery_core.types import Article
 
@@ -33,6 +34,7 @@ class Result:
         overall: 0-10 after score rules; `raw_overall` before them.
         rules: the score rules that changed the overall score.
         clipped: dimensions where the model's own value lay outside 0-10.
+        intervals: dimension -> lower and upper end, where they were asked for.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Result:
     tier: str | None = None
     rules: tuple[str, ...] = ()
     clipped: tuple[str, ...] = ()
+    intervals: dict[str, tuple[float, float]] | None = None
 
     def row(self) -> dict[str, Any]:
         """The result as a JSON object, keys that do not apply left out."""
@@ -55,6 +58,8 @@ class Result:
             row |= {"raw_overall": self.raw_overall, "rules": list(self.rules)}
         if self.clipped:
             row["clipped"] = list(self.clipped)
+        if self.intervals:
+            row["intervals"] = {name: list(ends) for name, ends in self.intervals.items()}
         return row
 
 
@@ -64,10 +69,11 @@ class Scorer:
     Args:
         model_dir: a model folder that was trained for this filter.
         threads: CPU threads; None is one for up to two cores.
+        intervals: give each score an interval that holds the oracle's in 90 of 100 articles.
 
     Raises:
         UserError: no usable model there, or one for another filter, other dimensions or another
-            text view.
+            text view; intervals were asked for and the model has none.
     """
 
     def __init__(
@@ -77,11 +83,13 @@ class Scorer:
         *,
         device: Device = "auto",
         threads: int | None = None,
+        intervals: bool = False,
     ) -> None:
         self.filter = filter
         self.student = load_model(model_dir, device)
         self.threads = threads
         check_card(self.student.card, filter, model_dir)
+        self._calibration = _with_intervals(self.student, model_dir) if intervals else None
 
     def score(self, articles: Sequence[Article]) -> list[Result]:
         """Score articles; one result each, in order. Those of like length are computed together.
@@ -119,7 +127,26 @@ class Scorer:
             tier=tier(self.filter, judged.value),
             rules=judged.applied,
             clipped=tuple(d for d, out in zip(self.filter.dimensions, clipped, strict=True) if out),
+            intervals=self._intervals(values),
         )
+
+    def _intervals(self, values: Array) -> dict[str, tuple[float, float]] | None:
+        ends = self._calibration.intervals(values[None]) if self._calibration else None
+        if ends is None:
+            return None
+        pairs = zip(self.filter.dimensions, ends[0][0], ends[1][0], strict=True)
+        return {name: (round(float(low), 4), round(float(high), 4)) for name, low, high in pairs}
+
+
+def _with_intervals(student: Student, folder: Path) -> ScoreCalibration:
+    calibration = student.calibration
+    if calibration is None or not calibration.has_intervals:
+        raise UserError(
+            "the model has no intervals",
+            where=folder,
+            hint=f"train with at least {MIN_INTERVAL_ROWS} validation articles",
+        )
+    return calibration
 
 
 def model_folder(folder: Path) -> Path:

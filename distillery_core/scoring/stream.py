@@ -84,6 +84,7 @@ def score_file(
     window: int = WINDOW,
     device: Device = "auto",
     threads: int | None = None,
+    intervals: bool = False,
     progress: Progress = silent,
 ) -> ScoreSummary:
     """Score every line of a JSONL file (plain or gzip).
@@ -96,6 +97,7 @@ def score_file(
     Args:
         max_bad: share of bad lines that `ScoreSummary.check` accepts.
         window: articles held in memory at a time.
+        intervals: write `intervals` beside `scores`, {dimension: [lower, upper]}.
         progress: called after every window with the number of lines done.
 
     Raises:
@@ -103,7 +105,7 @@ def score_file(
     """
     check_input(input_path)
     refuse_overwriting(input_path, output)
-    scorer = Scorer(filter, model_dir, device=device, threads=threads)
+    scorer = Scorer(filter, model_dir, device=device, threads=threads, intervals=intervals)
     started = time.monotonic()
     counts: Counter[str] = Counter()
     tiers: Counter[str] = Counter()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from distillery_core.publish.promotion import Promotion
 
 if TYPE_CHECKING:
+    from zenml.metadata.metadata_types import MetadataType
     from zenml.models import ArtifactVersionResponse, ModelVersionResponse
 
 TRAINING_STEP = "train"
@@ -29,12 +30,7 @@ def set_stage(name: str, promotion: Promotion) -> ModelVersionResponse:
 
     version = _version(name, version_name(promotion))
     version.set_stage("production", force=True)
-    facts = promotion.model_dump(include={"verdict", "approved_by", "who", "when", "why"})
-    log_metadata(
-        {key: value for key, value in facts.items() if value} | _hashes(promotion),
-        model_name=name,
-        model_version=version.name,
-    )
+    log_metadata(metadata=_facts(promotion), model_version_id=version.id)
     return version
 
 
@@ -65,9 +61,8 @@ def _version(model: str, name: str) -> ModelVersionResponse:
     return found[0] if found else client.create_model_version(model, name=name)
 
 
-def _hashes(promotion: Promotion) -> dict[str, str]:
-    return {
-        "model_sha256": promotion.model_sha256,
-        "report_sha256": promotion.report_sha256,
-        "scoring_sha256": promotion.scoring_sha256,
-    }
+def _facts(promotion: Promotion) -> dict[str, MetadataType]:
+    names = ("verdict", "approved_by", "who", "when", "why")
+    hashes = ("model_sha256", "report_sha256", "scoring_sha256")
+    found = promotion.model_dump(include={*names, *hashes})
+    return {key: value for key, value in found.items() if value}

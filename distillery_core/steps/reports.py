@@ -9,6 +9,7 @@ from zenml.types import MarkdownString
 
 from distillery_core.errors import UserError
 from distillery_core.files import write_text
+from distillery_core.reports.record import record_of, record_path
 from distillery_core.verdicts.front_matter import Report, parse_report, read_report
 from distillery_core.verdicts.gate import Expected
 
@@ -32,6 +33,7 @@ def keep_report(path: Path, text: str, expected: Expected, say: Callable[[str], 
     """
     if not path.is_file():
         write_text(path, text)
+        _drop_other_record(path)
         say(f"{path.name} was missing and was put back from the run that wrote it")
         return
     there = _whole(path)
@@ -39,7 +41,16 @@ def keep_report(path: Path, text: str, expected: Expected, say: Callable[[str], 
         parse_report(text, path), expected
     ):
         write_text(path, text)
+        _drop_other_record(path)
         say(f"{path.name} was about other inputs; the report about these was put back")
+
+
+def _drop_other_record(path: Path) -> None:
+    """A record that is not of the report that was put back would only be refused."""
+    try:
+        record_of(path, read_report(path))
+    except UserError:
+        record_path(path).unlink(missing_ok=True)
 
 
 def _whole(path: Path) -> Report | None:

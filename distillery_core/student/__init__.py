@@ -7,6 +7,8 @@ device.py        device, precision, threads       record.py         history and 
 checkpoint.py    model folders, whole or not      model_card.py     what a model was made from
 predict.py       a saved student to scores        metrics.py        how far it is off
 baselines.py     what it must beat                embeddings.py     frozen embeddings of a base
+bootstrap.py     intervals of its error           score_calibration.py  maps, intervals
+calibrating.py   fits them after training
 testing.py       tiny real students for tests
 
 Importing this package loads neither torch nor transformers; the modules that compute do.

@@ -33,10 +33,9 @@ def per_source(
     """The median of the article's news source, without reading; unknown sources get `constant`."""
     predictions = constant(train_labels, len(sources))
     origin = np.asarray([source or "" for source in train_sources])
-    medians = {name: np.median(train_labels[origin == name], axis=0) for name in set(origin) - {""}}
-    for row, source in enumerate(sources):
-        if source in medians:
-            predictions[row] = medians[source]
+    wanted = np.asarray([source or "" for source in sources])
+    for name in np.unique(wanted[np.isin(wanted, origin) & (wanted != "")]):
+        predictions[wanted == name] = np.median(train_labels[origin == name], axis=0)
     return predictions
 
 

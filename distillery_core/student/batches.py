@@ -44,18 +44,23 @@ def epoch_batches(
 
 
 def micro_batches(
-    positions: Sequence[int], lengths: Sequence[int], max_tokens: int, may_pad: bool = True
+    positions: Sequence[int],
+    lengths: Sequence[int],
+    max_tokens: int,
+    may_pad: bool = True,
+    max_articles: int | None = None,
 ) -> list[list[int]]:
     """Cut a batch into pieces of at most `max_tokens` padded tokens, longest article first.
 
-    0 is one article at a time. An article that is longer than `max_tokens` stands alone. Without
-    `may_pad` only articles of equal length are put together. The longest come first, so that
-    memory that does not suffice fails at once.
+    A piece has at most `max_articles`. 0 tokens is one article at a time, and an article that is
+    longer than `max_tokens` stands alone. Without `may_pad` only articles of equal length are put
+    together. The longest come first, so that memory that does not suffice fails at once.
     """
     pieces: list[list[int]] = []
     for position in sorted(positions, key=lambda p: (-lengths[p], p)):
         last = pieces[-1] if pieces else None
         fits = last and (len(last) + 1) * lengths[last[0]] <= max_tokens
+        fits = fits and (max_articles is None or len(last or ()) < max_articles)
         if last and fits and (may_pad or lengths[position] == lengths[last[0]]):
             last.append(position)
         else:

@@ -20,11 +20,20 @@ _HASHED = {".safetensors", ".json", ".txt", ".model", ".jinja"}
 
 
 def save_model(
-    folder: Path, model: Any, tokenizer: Any, card: ModelCard, check: Callable[[Path], None]
+    folder: Path,
+    model: Any,
+    tokenizer: Any,
+    card: ModelCard,
+    check: Callable[[Path], None],
+    *,
+    state: dict[str, Any] | None = None,
+    beside: Callable[[Path], None] = lambda folder: None,
 ) -> str:
     """Write a model folder beside the old one, check it, then put it in the old one's place.
 
     Args:
+        state: weights to write in place of the model's own.
+        beside: writes what else belongs into the folder.
         check: called with the new folder before it counts; what it raises leaves the old folder
             as it was.
 
@@ -44,10 +53,11 @@ def save_model(
         raise _unwritable(folder, error) from error
     try:
         with quiet_transformers():
-            model.save_pretrained(fresh)
+            model.save_pretrained(fresh, **({} if state is None else {"state_dict": state}))
             tokenizer.save_pretrained(fresh)
         write_json(fresh / CARD, card.model_dump(mode="json"))
         write_text(fresh / "README.md", readme(card))
+        beside(fresh)
         check(fresh)
         digest = model_sha256(fresh)
         _make_readable(fresh)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from distillery_core.dataset.rows import Example
+from distillery_core.files import sha256_json
 from distillery_core.filters.config import TextConfig
-from distillery_core.filters.text_view import student_text, text_view
+from distillery_core.filters.text_view import VIEW_RULE, student_text, text_view
+from distillery_core.student.cache import cached, keep
 from distillery_core.student.metrics import Array
 
 _TOKENISED_AT_ONCE = 1000
@@ -85,11 +89,34 @@ class TextEncoder:
             encoded += [self._framed(row[0], ids) for row, ids in zip(chunk, tokens, strict=True)]
         return encoded
 
-    def encode_examples(self, examples: Sequence[Example]) -> EncodedSplit:
-        """Encode the rows of a split with their labels."""
-        articles = self.encode((e.id, e.title, e.content) for e in examples)
+    def encode_examples(
+        self, examples: Sequence[Example], cache_dir: str | None = None
+    ) -> EncodedSplit:
+        """Encode the rows of a split with their labels.
+
+        The tokenizer works in as many threads as there are cores. Token ids are kept in
+        `cache_dir` under the hash of texts, tokenizer, text view and length.
+        """
         labels = np.asarray([example.labels for example in examples], dtype=np.float32)
+        ids = [example.id for example in examples]
+        key = self._key(examples) if cache_dir else ""
+        stored = cached(cache_dir, "tokens", key)
+        if stored is not None:
+            return EncodedSplit(tuple(_unflattened(ids, stored)), labels)
+        articles = self.encode((e.id, e.title, e.content) for e in examples)
+        keep(cache_dir, "tokens", key, _flattened(articles))
         return EncodedSplit(tuple(articles), labels)
+
+    def _key(self, examples: Sequence[Example]) -> str:
+        return sha256_json(
+            {
+                "format": 1,
+                "texts": sha256_json([[e.title, e.content] for e in examples]),
+                "tokenizer": tokenizer_sha256(self.tokenizer),
+                "view": [VIEW_RULE, self.text.max_chars, self.text.head_share],
+                "max_length": self.max_length,
+            }
+        )
 
     def _tokenise(self, texts: list[str]) -> list[list[int]]:
         """Bare ids. `split_special_tokens`: an article that spells "[SEP]" gets no such token."""
@@ -112,6 +139,30 @@ class TextEncoder:
         framed = (*self._prefix, *tokens, *self._suffix)
         # A decoder's tokenizer frames nothing, and a model cannot read nothing.
         return Encoded(id, framed or (self.pad_token_id,), cut)
+
+
+def tokenizer_sha256(tokenizer: Any) -> str:
+    """Hash of all that decides which ids a text gets."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    rules = backend.to_str() if backend is not None else sorted(tokenizer.get_vocab().items())
+    return sha256_json([type(tokenizer).__name__, rules, tokenizer.pad_token_id])
+
+
+def _flattened(articles: Sequence[Encoded]) -> dict[str, Tensor]:
+    """All token ids in one tensor, with the lengths and which articles were cut."""
+    return {
+        "tokens": torch.tensor([t for a in articles for t in a.tokens], dtype=torch.int32),
+        "lengths": torch.tensor([len(a) for a in articles], dtype=torch.int32),
+        "cut": torch.tensor([a.cut for a in articles], dtype=torch.uint8),
+    }
+
+
+def _unflattened(ids: Sequence[str], stored: dict[str, Tensor]) -> Iterator[Encoded]:
+    tokens, start = stored["tokens"].tolist(), 0
+    lengths, cuts = stored["lengths"].tolist(), stored["cut"].tolist()
+    for id, length, cut in zip(ids, lengths, cuts, strict=True):
+        yield Encoded(id, tuple(tokens[start : start + length]), bool(cut))
+        start += length
 
 
 def _special_tokens(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:

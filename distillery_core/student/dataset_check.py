@@ -21,6 +21,7 @@ class CheckedDataset:
         manifest_sha256: of manifest.json itself.
         prompt_sha256: of the prompt that the labels were asked with; the dataset's own filter's
             where the labels do not say or name several.
+        kind: general or needle, as the dataset's QA found.
     """
 
     train: tuple[Example, ...]
@@ -28,6 +29,7 @@ class CheckedDataset:
     dataset_sha256: str
     manifest_sha256: str
     prompt_sha256: str
+    kind: str
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -56,6 +58,7 @@ def check_dataset(filter: Filter, data_dir: Path) -> CheckedDataset:
         dataset_sha256=manifest.dataset_sha256,
         manifest_sha256=sha256_file(data_dir / MANIFEST),
         prompt_sha256=prompt or manifest.filter.prompt_sha256,
+        kind=manifest.quality.kind,
     )
 
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-BOOTSTRAP_RESAMPLES = 2000
 BANDS: tuple[tuple[str, float, float], ...] = (
     # Labels come in halves, so the bands of the reports meet between two halves.
     ("0-2", -np.inf, 2.75),
@@ -24,7 +23,6 @@ BANDS: tuple[tuple[str, float, float], ...] = (
     ("7-8", 6.75, 8.75),
     ("9-10", 8.75, np.inf),
 )
-_BOOTSTRAP_CELLS = 4_000_000
 
 
 def mae(predictions: Array, labels: Array) -> float:
@@ -165,85 +163,8 @@ def operating_point(overall: Array, labelled_overall: Array, threshold: float) -
     return OperatingPoint(both, int(predicted.sum()), int(positive.sum()))
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A point estimate and its 95 % percentile bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def bootstrap_mean(values: Array, seed: int = 0, resamples: int = BOOTSTRAP_RESAMPLES) -> Interval:
-    """The mean of per-article values, articles resampled with replacement."""
-    means = _resampled_means(values, np.random.default_rng(seed), resamples)
-    return _interval(float(values.mean()), means)
-
-
-def paired_bootstrap(
-    errors: Array, other_errors: Array, seed: int = 0, resamples: int = BOOTSTRAP_RESAMPLES
-) -> Interval:
-    """Mean of `errors - other_errors` of two predictors on the same articles, [articles] each.
-
-    An interval wholly below 0 means: the first predictor is better beyond chance.
-    """
-    if errors.shape != other_errors.shape:
-        raise ValueError(f"not the same articles: {errors.shape} and {other_errors.shape}")
-    return bootstrap_mean(errors - other_errors, seed, resamples)
-
-
-def gap_bootstrap(
-    errors: Array, other_errors: Array, seed: int = 0, resamples: int = BOOTSTRAP_RESAMPLES
-) -> Interval:
-    """Difference of the mean errors of one predictor on two different sets of articles."""
-    rng = np.random.default_rng(seed)
-    means = _resampled_means(errors, rng, resamples) - _resampled_means(
-        other_errors, rng, resamples
-    )
-    return _interval(float(errors.mean() - other_errors.mean()), means)
-
-
-def paired_average_precision(
-    positive: Array,
-    scores: Array,
-    other_scores: Array,
-    seed: int = 0,
-    resamples: int = BOOTSTRAP_RESAMPLES,
-) -> Interval | None:
-    """Average precision of `scores` minus that of `other_scores` on the same articles.
-
-    Resamples without a positive are left out; None if there is no positive at all.
-    """
-    first, second = average_precision(positive, scores), average_precision(positive, other_scores)
-    if first is None or second is None:
-        return None
-    rng = np.random.default_rng(seed)
-    differences = []
-    for _ in range(resamples):
-        picked = rng.integers(len(positive), size=len(positive))
-        one = average_precision(positive[picked], scores[picked])
-        other = average_precision(positive[picked], other_scores[picked])
-        if one is not None and other is not None:
-            differences.append(one - other)
-    return _interval(first - second, np.asarray(differences))
-
-
 def _difference(predictions: Array, labels: Array) -> Array:
     if predictions.shape != labels.shape:
         raise ValueError(f"shapes differ: {predictions.shape} and {labels.shape}")
     difference: Array = predictions.astype(np.float64) - labels.astype(np.float64)
     return difference
-
-
-def _resampled_means(values: Array, rng: np.random.Generator, resamples: int) -> Array:
-    """Means of resamples, drawn in blocks so that memory stays bounded."""
-    n = len(values)
-    block = max(1, _BOOTSTRAP_CELLS // n)
-    sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
-    means = [values[rng.integers(n, size=(size, n))].mean(axis=1) for size in sizes]
-    return np.concatenate(means)
-
-
-def _interval(value: float, resampled: Array) -> Interval:
-    low, high = np.quantile(resampled, (0.025, 0.975))
-    return Interval(value, float(low), float(high))

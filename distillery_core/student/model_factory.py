@@ -42,8 +42,18 @@ class Built:
     base_config_sha256: str
 
 
-def build(settings: TrainSettings, dimensions: Sequence[str]) -> Built:
-    """A base model under a new linear head with one output a dimension, on the CPU in float32.
+def build(
+    settings: TrainSettings,
+    dimensions: Sequence[str],
+    *,
+    held_in: torch.dtype = torch.float32,
+    quantised_on: torch.device | None = None,
+) -> Built:
+    """A base model under a new linear head with one output a dimension.
+
+    Args:
+        held_in: type of the base's weights; the head is float32 in any case.
+        quantised_on: hold the matrices in 4 bits (nf4) on this device; None leaves all on the CPU.
 
     Raises:
         UserError: the base is not there, has no weights, or has no sequence classification head.
@@ -62,18 +72,62 @@ def build(settings: TrainSettings, dimensions: Sequence[str]) -> Built:
             source,
             settings.model_name,
             config=config,
-            dtype=torch.float32,
-            attn_implementation=settings.attention,
+            dtype=held_in,
+            attn_implementation=_attention(config, settings.attention),
             use_safetensors=True,
+            **({} if quantised_on is None else _in_four_bits(quantised_on)),
         )
     set_padding(model, tokenizer)
-    base = f"{model.base_model_prefix}."
-    head = frozenset(
-        name
-        for name, _ in model.named_parameters()
-        if not name.startswith(base) or name.startswith(f"{base}pooler.")
-    )
+    head = frozenset(name for name, _ in model.named_parameters() if is_head(model, name))
+    for name in head_modules(model):
+        model.get_submodule(name).float()
     return Built(model, tokenizer, head, base_config_sha256)
+
+
+def is_head(model: Any, parameter: str) -> bool:
+    """Whether a parameter stands above the last layer: the regression head, and a pooler."""
+    base = f"{model.base_model_prefix}."
+    return not parameter.startswith(base) or parameter.startswith(f"{base}pooler.")
+
+
+def compute_head_in_float32(model: Any) -> None:
+    """Compute the head in float32 without autocast, whatever comes out of the base below it.
+
+    Called when the model is complete: an adapter library copies modules, and would copy a changed
+    `forward` with the old module inside.
+    """
+    copied = [m for name, m in model.named_modules() if name.endswith(".modules_to_save.default")]
+    for module in copied or [model.get_submodule(name) for name in head_modules(model)]:
+        module.float()
+        module.forward = _without_autocast(module.forward)
+
+
+def head_modules(model: Any) -> list[str]:
+    """The modules above the last layer that hold parameters: regression head, pooler."""
+    return sorted({n.rsplit(".", 1)[0] for n, _ in model.named_parameters() if is_head(model, n)})
+
+
+def _without_autocast(forward: Any) -> Any:
+    def in_float32(hidden: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(hidden.device.type, enabled=False):
+            result: torch.Tensor = forward(hidden.float())
+        return result
+
+    return in_float32
+
+
+def _in_four_bits(device: torch.device) -> dict[str, Any]:
+    """QLoRA's nf4 with double quantisation (arXiv 2305.14314); the head is left as it is."""
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        llm_int8_skip_modules=["score", "classifier", "pooler", "head"],
+    )
+    return {"quantization_config": config, "device_map": {"": device}}
 
 
 def locate(model_name: str) -> str:
@@ -148,6 +202,14 @@ def _set_head(config: Any, dimensions: Sequence[str]) -> None:
     config.label2id = {name: index for index, name in enumerate(dimensions)}
     config.problem_type = "regression"
     config.use_cache = False
+
+
+def _attention(config: Any, asked: str) -> str:
+    """As asked; a base without the fused attention (DeBERTa) takes its own."""
+    known = AutoModelForSequenceClassification._model_mapping
+    built = known[type(config)] if type(config) in known else None
+    has_fused = getattr(built, "_supports_sdpa", True)
+    return asked if asked != "sdpa" or has_fused else "eager"
 
 
 def _set_dropout(config: Any, dropout: float) -> None:

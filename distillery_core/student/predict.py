@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from distillery_core.student.batches import micro_batches, pad
 from distillery_core.student.checkpoint import WEIGHTS, recover
 from distillery_core.student.data import Encoded, TextEncoder
 from distillery_core.student.device import cpu_threads, pick_device, pick_threads
+from distillery_core.student.headed import HEAD, load_headed
 from distillery_core.student.metrics import Array
 from distillery_core.student.model_card import ModelCard, read_card
 from distillery_core.student.model_factory import quiet_transformers, set_padding
+from distillery_core.student.score_calibration import ScoreCalibration, read_calibration
 from distillery_core.student.settings import Device
 from distillery_core.types import SCORE_MAX, SCORE_MIN, Article
 
@@ -40,6 +42,7 @@ class Student:
     encoder: TextEncoder
     card: ModelCard
     device: torch.device
+    calibration: ScoreCalibration | None = None
 
     @property
     def dimensions(self) -> tuple[str, ...]:
@@ -82,9 +85,7 @@ def load_model(folder: Path, device: Device = "auto") -> Student:
     with quiet_transformers():
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            model = AutoModelForSequenceClassification.from_pretrained(
-                folder, trust_remote_code=False, use_safetensors=True
-            )
+            model = _read_model(folder)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise UserError(f"the model cannot be loaded: {error}", where=folder) from error
     _check_outputs(model, card, folder)
@@ -92,7 +93,17 @@ def load_model(folder: Path, device: Device = "auto") -> Student:
     target = pick_device(device)
     text = TextConfig(max_chars=card.max_chars, head_share=card.head_share)
     encoder = TextEncoder(tokenizer, text, card.max_length)
-    return Student(model.to(target).eval(), encoder, card, target)
+    calibration = read_calibration(folder, card.dimensions)
+    return Student(model.to(target).eval(), encoder, card, target, calibration)
+
+
+def _read_model(folder: Path) -> Any:
+    """The folder's model; a head of ours lies in a file of its own."""
+    if (folder / HEAD).is_file():
+        return load_headed(folder)
+    return AutoModelForSequenceClassification.from_pretrained(
+        folder, trust_remote_code=False, use_safetensors=True
+    )
 
 
 def _check_outputs(model: Any, card: ModelCard, folder: Path) -> None:
@@ -108,19 +119,23 @@ def predict(
     *,
     max_tokens: int | None = None,
     threads: int | None = None,
+    calibrated: bool = True,
 ) -> Predictions:
     """Score articles; results in input order.
 
     Args:
+        calibrated: apply the model's score calibration, where it has one.
         max_tokens: padded tokens computed at a time; 0 is one article at a time, None fits the
             device. It changes the speed, not the scores.
         threads: CPU threads; None is one for up to two cores.
     """
     encoded = student.encoder.encode((a.id, a.title, a.content) for a in articles)
     with cpu_threads(pick_threads(threads)):
-        return Predictions.of(
-            forward(student.model, encoded, student.encoder.pad_token_id, max_tokens)
-        )
+        raw = forward(student.model, encoded, student.encoder.pad_token_id, max_tokens)
+    given = Predictions.of(raw)
+    if not calibrated or student.calibration is None:
+        return given
+    return replace(given, values=student.calibration.apply(given.values))
 
 
 def forward(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from distillery_core.version import __version__
 
 HISTORY = "training_history.json"
 METADATA = "training_metadata.json"
+
+_OPTIONAL = ("peft", "bitsandbytes")
 
 Metrics = dict[str, float | None]
 
@@ -35,6 +38,11 @@ class EpochRecord:
         seconds: wall time of the training pass, evaluation not counted.
         tokens: tokens of the articles passed over, padding not counted.
         padding_waste: share of computed tokens that were padding, 0-1.
+        tokens_per_second: useful tokens of the training pass, over all devices.
+        model_flops_utilisation: share of the devices' peak spent on useful work (flops.py says how
+            it is counted), 0-1; None where the peak is not known.
+        peak_memory_bytes: most memory so far: of the device's tensors on a GPU, of the whole
+            process on a CPU.
     """
 
     epoch: int
@@ -43,6 +51,9 @@ class EpochRecord:
     seconds: float
     tokens: int
     padding_waste: float
+    tokens_per_second: float
+    model_flops_utilisation: float | None
+    peak_memory_bytes: int
     train: Metrics = field(default_factory=dict)
     val: Metrics = field(default_factory=dict)
     is_best: bool = False
@@ -76,6 +87,11 @@ class RunFacts:
     settings: TrainSettings
     dataset_hashes: dict[str, str]
     base_config_sha256: str
+    method: str
+    gradient_checkpointing: bool
+    packed: bool
+    best_by: str
+    processes: int
     num_parameters: int
     num_trainable_parameters: int
     train_examples: int
@@ -96,7 +112,7 @@ class RunFacts:
         found = [
             f"{self.settings.model_name}: {self.num_parameters:,} parameters, "
             f"{self.num_trainable_parameters:,} trained in {self.precision} "
-            f"on {describe(self.device)}"
+            f"on {self.device_words}"
         ]
         if used < asked:
             found.append(f"Warm-up: {used} steps, not {asked} (10 % of {self.total_steps} at most)")
@@ -105,11 +121,18 @@ class RunFacts:
             found.append(f"{share} {self.settings.max_length} tokens and keep their head and tail")
         return found
 
+    @property
+    def device_words(self) -> str:
+        """`2 x NVIDIA H100`."""
+        words = describe(self.device)
+        return words if self.processes == 1 else f"{self.processes} x {words}"
+
     def parameters(self) -> dict[str, Any]:
         """What the experiment tracker is told."""
         return {
             "filter": self.filter.label,
-            **asdict(self.settings),
+            **self.settings.deciding(),
+            "method_used": self.method,
             "warmup_steps_used": self.warmup_steps_used,
             "precision_used": self.precision,
             "threads_used": self.threads,
@@ -124,15 +147,16 @@ class RunFacts:
 def metadata(
     facts: RunFacts,
     history: Sequence[EpochRecord],
+    best: EpochRecord,
     model_sha256: str,
     seconds: float,
     complete: bool,
+    weights_moved: Mapping[str, float | int],
 ) -> dict[str, Any]:
     """training_metadata.json: the seed's keys, then what makes the run repeatable and checkable.
 
     `complete` is false while epochs are still to come, so that a run that was cut off shows.
     """
-    best = min(history, key=lambda record: record.val_mae)
     settings, dimensions = facts.settings, facts.filter.dimensions
     return {
         "filter_name": facts.filter.name,
@@ -151,18 +175,25 @@ def metadata(
         "val_examples": facts.val_examples,
         "best_val_mae": best.val_mae,
         "best_epoch": best.epoch,
+        "best_by": facts.best_by,
         "epochs_run": len(history),
         "complete": complete,
+        "method": facts.method,
+        "weights_moved": dict(weights_moved),
         "warmup_steps_asked": settings.warmup_steps,
-        "settings": asdict(settings),
+        "settings": settings.deciding(),
         "seed": settings.seed,
         "total_steps": facts.total_steps,
-        "effective_batch_size": settings.batch_size,
+        "effective_batch_size": settings.effective_batch,
         "micro_batch_tokens": facts.micro_batch_tokens,
         "bucketed_by_length": facts.bucketed,
+        "packed": facts.packed,
+        "padding_waste": max(record.padding_waste for record in history),
+        "gradient_checkpointing": facts.gradient_checkpointing,
         "train_evaluated_on": {"articles": facts.train_evaluated, "mode": "evaluation"},
         "articles_cut_share": facts.cut_share,
-        "device": describe(facts.device),
+        "device": facts.device_words,
+        "processes": facts.processes,
         "precision": facts.precision,
         "threads": facts.threads,
         "seconds": round(seconds, 1),
@@ -182,8 +213,14 @@ def flat_metrics(record: EpochRecord) -> dict[str, float]:
         if value is not None
     }
     extra = {"running_loss": record.running_loss, "learning_rate": record.learning_rate}
-    speed = {"tokens_per_second": record.tokens / max(record.seconds, 1e-9)}
-    return flat | extra | speed | {"padding_waste": record.padding_waste}
+    extra |= {
+        "tokens_per_second": record.tokens_per_second,
+        "padding_waste": record.padding_waste,
+        "peak_memory_bytes": float(record.peak_memory_bytes),
+    }
+    if record.model_flops_utilisation is not None:
+        extra["model_flops_utilisation"] = record.model_flops_utilisation
+    return flat | extra
 
 
 def write_history(output_dir: Path, history: Sequence[EpochRecord]) -> None:
@@ -208,12 +245,9 @@ def _hashes(facts: RunFacts, model_sha256: str) -> dict[str, str]:
 
 
 def _versions() -> dict[str, str]:
-    names = ("torch", "transformers", "accelerate", "tokenizers", "numpy")
-    return {
-        "distillery": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in names},
-    }
+    names = ("torch", "transformers", "accelerate", "tokenizers", "numpy", *_OPTIONAL)
+    found = {name: version(name) for name in names if find_spec(name) is not None}
+    return {"distillery": __version__, "python": platform.python_version(), **found}
 
 
 def _number(metrics: Metrics, key: str) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
 
 from distillery_core.errors import UserError, UserErrors
 from distillery_core.filters.config import Training
@@ -11,6 +11,18 @@ from distillery_core.filters.config import Training
 Schedule = Literal["linear", "cosine"]
 Precision = Literal["auto", "float32", "bf16"]
 Device = Literal["auto", "cpu", "cuda"]
+Method = Literal["auto", "full", "lora", "qlora", "frozen"]
+FrozenHead = Literal["ridge", "mlp"]
+BestBy = Literal["auto", "mae", "spearman", "recall"]
+
+HOW_NOT_WHAT = frozenset(
+    {"device", "threads", "checkpoint_dir", "checkpoint_every", "keep", "resume", "cache_dir"}
+    | {"memory_limit_gib"}
+)
+"""Settings that say where and how a run is computed, not what comes out: a resumed run may have
+others, and they are no part of a record."""
+
+_ABOVE_ZERO = ("lora_alpha", "high_score_weight", "memory_limit_gib")
 
 
 @dataclass(frozen=True)
@@ -21,7 +33,10 @@ class TrainSettings:
         model_name: hub id, local folder, or `package:NAME/FOLDER` inside an installed package.
         max_length: tokens read of an article; a longer one keeps its head and tail.
         epochs: passes over the training articles.
-        batch_size: articles per optimizer step, whatever fits into memory at a time.
+        batch_size: articles of a batch over all devices; never more are computed at a time.
+        accumulation: batches per optimizer step.
+        fit_batch: find the most articles that fit into memory at a time, up to the effective batch
+            of `batch_size * accumulation`; the optimizer steps stay the same.
         learning_rate: peak rate of the base model's weights.
         head_learning_rate: peak rate of the new regression head; None means `learning_rate`.
         warmup_steps: asked; at most 10 % of all steps are used.
@@ -34,6 +49,29 @@ class TrainSettings:
         precision: of the training arithmetic (weights, head, loss and evaluation stay float32);
             auto is bf16 where the device has bf16 instructions.
         attention: transformers' attention implementation.
+        method: full fine-tuning, LoRA, QLoRA, or a head on a frozen base; auto is the first of
+            full, LoRA and QLoRA that the plan says fits the device.
+        lora_rank, lora_alpha, lora_dropout: of the adapters on every matrix of the layers.
+        base_precision: of the frozen weights under LoRA; auto is bf16 on a GPU and float32 on a
+            CPU. With bf16 the model is also evaluated and saved in it.
+        frozen_head: what is fitted on a frozen base's embeddings.
+        head_epochs: most epochs of the MLP head on a frozen base.
+        gradient_checkpointing: computes activations again instead of keeping them; None does so
+            where nothing else fits.
+        packing: articles one after another without padding, where the attention can keep them
+            apart (flash or flex attention, decoder bases); None does so there.
+        patience: epochs without a better validation metric after which training ends; None never.
+        best_by: what the best checkpoint has most of (mae: least); auto is mae, and spearman for
+            the datasets of needle filters.
+        high_score_weight: weight in the loss of articles whose labelled overall score reaches the
+            filter's lowest tier of interest, beside 1 for the others.
+        checkpoint_dir: where checkpoints to resume from are written; None writes none.
+        checkpoint_every: optimizer steps between two; one is written after every epoch anyway.
+        keep: how many checkpoints are kept.
+        resume: "newest", or the folder of a checkpoint.
+        cache_dir: where token ids and embeddings are kept by hash; None keeps none.
+        memory_limit_gib: the plan counts on no more memory than this.
+        fsdp: with several GPUs, share the weights among them instead of copying them.
         micro_batch_tokens: padded tokens computed at a time; 0 is one article at a time. None is
             16,384 on a GPU, and on a CPU 1,024 tokens of articles of equal length: nothing is
             padded, which takes the fast attention, and it fits into the cache.
@@ -60,6 +98,27 @@ class TrainSettings:
     dropout: float | None = 0.0
     precision: Precision = "auto"
     attention: str = "sdpa"
+    method: Method = "auto"
+    lora_rank: int = 16
+    lora_alpha: float = 32.0
+    lora_dropout: float = 0.0
+    base_precision: Precision = "auto"
+    frozen_head: FrozenHead = "ridge"
+    head_epochs: int = 100
+    accumulation: int = 1
+    fit_batch: bool = False
+    gradient_checkpointing: bool | None = None
+    packing: bool | None = None
+    patience: int | None = None
+    best_by: BestBy = "auto"
+    high_score_weight: float = 1.0
+    checkpoint_dir: str | None = None
+    checkpoint_every: int | None = None
+    keep: int = 2
+    resume: str | None = None
+    cache_dir: str | None = None
+    memory_limit_gib: float | None = None
+    fsdp: bool = False
     micro_batch_tokens: int | None = None
     bucket_by_length: bool | None = None
     train_eval_articles: int | None = None
@@ -73,6 +132,15 @@ class TrainSettings:
         if mistakes:
             raise UserErrors(mistakes)
 
+    @property
+    def effective_batch(self) -> int:
+        """Articles per optimizer step."""
+        return self.batch_size * self.accumulation
+
+    def deciding(self) -> dict[str, Any]:
+        """The settings that decide what comes out: what a record holds and a resume compares."""
+        return {name: value for name, value in asdict(self).items() if name not in HOW_NOT_WHAT}
+
     @classmethod
     def from_config(cls, config: Training, **overrides: Any) -> TrainSettings:
         """A filter's training defaults; `overrides` that are not None win."""
@@ -84,26 +152,34 @@ class TrainSettings:
     def _too_low(self) -> list[UserError]:
         lowest = {"max_length": 16, "epochs": 1, "batch_size": 1, "warmup_steps": 0}
         lowest |= {"train_eval_articles": 1, "micro_batch_tokens": 0, "threads": 1}
+        lowest |= {"lora_rank": 1, "head_epochs": 1, "accumulation": 1, "patience": 1, "keep": 1}
+        lowest |= {"checkpoint_every": 1}
         found = [
             UserError(f"{name} is {getattr(self, name)}, the least is {low}", where="training")
             for name, low in lowest.items()
             if getattr(self, name) is not None and getattr(self, name) < low
         ]
-        for name in ("learning_rate", "head_learning_rate", "max_grad_norm"):
+        for name in ("learning_rate", "head_learning_rate", "max_grad_norm", *_ABOVE_ZERO):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 found.append(UserError(f"{name} is {value}, it must be above 0", where="training"))
         if not self.weight_decay >= 0:
             found.append(UserError(f"weight_decay is {self.weight_decay}", where="training"))
-        if self.dropout is not None and not 0 <= self.dropout < 1:
-            found.append(UserError(f"dropout is {self.dropout}, not in [0, 1)", where="training"))
+        for name in ("dropout", "lora_dropout"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 1:
+                found.append(UserError(f"{name} is {value}, not in [0, 1)", where="training"))
         return found
 
     def _unknown_words(self) -> list[UserError]:
         allowed = {
-            "schedule": ("linear", "cosine"),
-            "precision": ("auto", "float32", "bf16"),
-            "device": ("auto", "cpu", "cuda"),
+            "schedule": get_args(Schedule),
+            "precision": get_args(Precision),
+            "base_precision": get_args(Precision),
+            "device": get_args(Device),
+            "method": get_args(Method),
+            "frozen_head": get_args(FrozenHead),
+            "best_by": get_args(BestBy),
         }
         return [
             UserError(

@@ -16,6 +16,17 @@ from distillery_core.files import write_text
 from distillery_core.filters.filter import Filter, load_filter
 from distillery_core.student.model_factory import quiet_transformers
 
+Family = Literal["qwen2", "qwen3", "gemma2", "gemma3", "bert", "modernbert", "deberta"]
+DECODERS = ("qwen2", "qwen3", "gemma2", "gemma3")
+_CONFIGS = {
+    "qwen2": "Qwen2Config",
+    "qwen3": "Qwen3Config",
+    "gemma2": "Gemma2Config",
+    "gemma3": "Gemma3TextConfig",
+    "bert": "BertConfig",
+    "modernbert": "ModernBertConfig",
+    "deberta": "DebertaV2Config",
+}
 DIMENSIONS = ("heat", "noise", "speed")
 _SIGNALS = (("hot", "warm", "fire"), ("loud", "bang", "shout"), ("fast", "rush", "race"))
 _FILLERS = tuple(f"{a}{b}{c}" for a in "bdgklm" for b in "aeiou" for c in "npst")
@@ -67,16 +78,16 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     return path
 
 
-def tiny_base(folder: Path, family: Literal["qwen2", "bert"] = "qwen2", seed: int = 0) -> Path:
+def tiny_base(folder: Path, family: Family = "qwen2", seed: int = 0) -> Path:
     """A base model of two layers with random weights and a tokenizer of its family's kind.
 
-    The Qwen2 one is a decoder whose tokenizer pads to the left, as those made for chat do.
+    The decoders' tokenizer pads to the left, as those made for chat do.
     """
     import torch
     from transformers import AutoModel
 
     build: Any = AutoModel.from_config
-    tokenizer = _qwen2_tokenizer() if family == "qwen2" else _bert_tokenizer()
+    tokenizer = _qwen2_tokenizer() if family in DECODERS else _bert_tokenizer()
     with torch.random.fork_rng(), quiet_transformers():
         torch.manual_seed(seed)
         build(_config(family, len(tokenizer))).save_pretrained(folder)
@@ -85,7 +96,7 @@ def tiny_base(folder: Path, family: Literal["qwen2", "bert"] = "qwen2", seed: in
 
 
 def _config(family: str, vocab_size: int) -> Any:
-    from transformers import BertConfig, Qwen2Config
+    import transformers
 
     shape: dict[str, Any] = {
         "hidden_size": 32,
@@ -96,7 +107,15 @@ def _config(family: str, vocab_size: int) -> Any:
         "initializer_range": 0.1,
         "vocab_size": vocab_size,
     }
-    return Qwen2Config(**shape, num_key_value_heads=2) if family == "qwen2" else BertConfig(**shape)
+    if family in DECODERS:
+        decoder = {"num_key_value_heads": 2, "pad_token_id": vocab_size - 1}
+        if family != "qwen2":
+            decoder["head_dim"] = 8
+        return getattr(transformers, _CONFIGS[family])(**shape, **decoder)
+    if family == "modernbert":
+        shape |= {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+        shape |= {"cls_token_id": 2, "sep_token_id": 3, "local_attention": 8}
+    return getattr(transformers, _CONFIGS[family])(**shape)
 
 
 def _bert_tokenizer() -> Any:

@@ -1,62 +1,55 @@
-"""Fine-tunes a student: one plain loop, to be read from top to bottom."""
+"""Trains a student: one plain loop, to be read from top to bottom."""
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from torch.optim import AdamW, Optimizer
-from transformers import get_scheduler
+from torch import Tensor
 
-from distillery_core.errors import CheckFailed
+from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student.batches import (
-    MEGA_BATCHES,
-    epoch_batches,
-    micro_batches,
-    pad,
-    padding_waste,
-)
-from distillery_core.student.checkpoint import recover, save_model
-from distillery_core.student.data import Encoded, EncodedSplit, TextEncoder
-from distillery_core.student.dataset_check import CheckedDataset, check_dataset
-from distillery_core.student.device import (
-    autocast,
-    cpu_threads,
-    pick_device,
-    pick_precision,
-    pick_threads,
+from distillery_core.student.batches import pad
+from distillery_core.student.calibrating import calibrate_saved
+from distillery_core.student.checkpoint import recover
+from distillery_core.student.data import Encoded
+from distillery_core.student.dataset_check import check_dataset
+from distillery_core.student.device import autocast, cpu_threads, pick_threads
+from distillery_core.student.finding import needle_metrics, overall_scores
+from distillery_core.student.memory import (
+    is_out_of_memory,
+    largest_that_fits,
+    out_of_memory,
+    peak_bytes,
 )
 from distillery_core.student.metrics import Array, summarise
-from distillery_core.student.model_card import ModelCard, card_for
-from distillery_core.student.model_factory import Built, build, start_head_at_means
-from distillery_core.student.predict import Predictions, forward, load_model
+from distillery_core.student.packing import packed_logits
+from distillery_core.student.predict import Predictions, forward
 from distillery_core.student.record import (
     EpochRecord,
-    RunFacts,
+    Metrics,
     flat_metrics,
     metadata,
     write_history,
     write_metadata,
 )
-from distillery_core.student.settings import Precision, TrainSettings
+from distillery_core.student.resuming import resume, save_position
+from distillery_core.student.run import Run, Say, Scored, begin, open_accelerator
+from distillery_core.student.run_state import Position
+from distillery_core.student.saving import save_checked
+from distillery_core.student.settings import TrainSettings
+from distillery_core.student.sharding import whole
+from distillery_core.student.sharing import everywhere, pieces_for
+from distillery_core.student.training_config import write_config
 from distillery_core.tracking import NO_TRACKER, Tracker
 from distillery_core.types import Progress, silent
-
-MODEL_FOLDER = "model"
-GPU_MICRO_TOKENS = 16_384
-CPU_MICRO_TOKENS = 1024
-WARMUP_SHARE = 0.1
-RELOAD_TOLERANCE = 1e-5
-_RELOAD_ARTICLES = 8
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -76,26 +69,6 @@ class TrainResult:
         return float(self.metadata["best_val_mae"])
 
 
-@dataclass
-class _Loop:
-    """Everything the epochs share."""
-
-    settings: TrainSettings
-    model: Any
-    optimizer: Any
-    scheduler: Any
-    accelerator: Accelerator
-    encoder: TextEncoder
-    precision: Precision
-    micro_tokens: int
-    may_pad: bool
-    mega_batches: int
-    total_steps: int
-    progress: Progress
-    step: int = 0
-    history: list[EpochRecord] = field(default_factory=list)
-
-
 def train(
     filter: Filter,
     data_dir: Path,
@@ -105,195 +78,242 @@ def train(
     progress: Progress = silent,
     say: Say = lambda line: None,
 ) -> TrainResult:
-    """Train a student on train.jsonl, keep the epoch with the lowest MAE on val.jsonl.
+    """Train a student on train.jsonl, keep the epoch that is best on val.jsonl.
 
-    Writes `model/`, `training_history.json` and `training_metadata.json` into `output_dir`, each
-    whole or not at all, after every epoch; a run that is cut off leaves the best model so far
-    with its record.
+    Writes `model/`, `training_history.json`, `training_metadata.json` and `training_config.yaml`
+    into `output_dir`, each whole or not at all, after every epoch; a run that is cut off leaves the
+    best model so far with its record, and goes on from its last checkpoint with `resume`.
 
     Args:
         progress: called after every optimizer step.
         say: called with the lines of the live report.
 
     Raises:
-        UserError: dataset, base model or settings cannot be used; nothing was written.
-        CheckFailed: the loss is not finite, or the saved model does not predict the same.
+        UserError: dataset, base model or settings cannot be used, and nothing was written; or
+            memory or disk ran out.
+        CheckFailed: the loss is not finite, the saved model does not predict the same, or the
+            checkpoint is of another run.
     """
     started = time.monotonic()
     dataset = check_dataset(filter, data_dir)
+    if settings.method == "frozen":
+        from distillery_core.student.frozen import train_frozen
+
+        frozen = train_frozen(filter, dataset, output_dir, settings, tracker, say)
+        return calibrate_saved(frozen, dataset.val, output_dir, settings, say)
     threads = pick_threads(settings.threads)
     with cpu_threads(threads):
-        torch.manual_seed(settings.seed)
-        device = pick_device(settings.device)
-        built = build(settings, filter.dimensions)
-        encoder = TextEncoder(built.tokenizer, filter.config.text, settings.max_length)
-        train_set = encoder.encode_examples(dataset.train)
-        val_set = encoder.encode_examples(dataset.val)
-        start_head_at_means(built.model, train_set.labels.mean(axis=0).tolist())
-
-        loop = _prepare(built, encoder, len(train_set), device, settings, progress)
-        facts = _facts(filter, dataset, built, train_set, val_set, loop, threads)
-        card = card_for(filter, settings, dataset)
-        model_dir = output_dir / MODEL_FOLDER
-        recover(model_dir)
-        tracker.params(facts.parameters())
-        for line in facts.notes():
+        _seed(settings.seed)
+        accelerator = open_accelerator(settings)
+        if not accelerator.is_main_process:  # one of several processes: the first one speaks
+            tracker, progress, say = NO_TRACKER, silent, lambda line: None
+        run = begin(filter, dataset, output_dir, settings, accelerator, threads, say)
+        recover(run.model_dir)
+        tracker.params(run.facts.parameters())
+        for line in run.facts.notes():
             say(line)
+        earlier = resume(run, say) if settings.resume else 0.0
+        if settings.fit_batch:
+            _fit_batch(run, say)
 
-        shown = _fixed_subset(len(train_set), facts.train_evaluated, settings.seed)
-        best_mae, model_sha256 = float("inf"), ""
-        for epoch in range(1, settings.epochs + 1):
-            record = _train_epoch(loop, train_set, epoch)
-            record.train = _evaluate(loop, train_set.take(shown), filter.dimensions)
-            record.val = _evaluate(loop, val_set, filter.dimensions)
+        result: dict[str, Any] = {}
+        for epoch in range(run.position.epoch, settings.epochs + 1):
+            record = _train_epoch(run, epoch, progress, say)
+            record.train = _evaluate(run, run.shown)
+            record.val = _evaluate(run, run.val)
             for line in record.lines(settings.epochs):
                 say(line)
-            record.is_best = record.val_mae < best_mae
+            record.is_best = run.selection.is_better(record, run.history)
             if record.is_best:
-                best_mae = record.val_mae
-                model_sha256 = _save_checked(model_dir, loop, card, val_set.articles)
-                say(f"New best validation MAE: {best_mae:.3f}")
-                say(f"  Model saved to: {model_dir}")
-            loop.history.append(record)
-            seconds = time.monotonic() - started
-            complete = epoch == settings.epochs
-            result = metadata(facts, loop.history, model_sha256, seconds, complete)
-            write_history(output_dir, loop.history)
-            write_metadata(output_dir, result)
-            tracker.metrics(flat_metrics(record), epoch)
-    return TrainResult(model_dir, tuple(loop.history), result)
+                run.model_sha256 = save_checked(run)
+                say(run.selection.line(record))
+                say(f"  Model saved to: {run.model_dir}")
+            run.history.append(record)
+
+            waited = run.selection.waited(run.history)
+            stops = settings.patience is not None and waited >= settings.patience
+            complete = stops or epoch == settings.epochs
+            seconds = earlier + time.monotonic() - started
+            run.position = Position(epoch=epoch + 1, step=run.position.step, seconds=seconds)
+            result = _record(run, seconds, complete)
+            if run.is_main:
+                write_history(output_dir, run.history)
+                write_metadata(output_dir, result)
+                write_config(output_dir, filter, settings)
+                tracker.metrics(flat_metrics(record), epoch)
+            if complete:
+                break
+            save_position(run, say)
+        if epoch < settings.epochs:
+            say(f"Stopped after epoch {epoch}: no better one for {settings.patience} epochs")
+        trained = TrainResult(run.model_dir, tuple(run.history), result)
+        if run.is_main:
+            trained = calibrate_saved(trained, dataset.val, output_dir, settings, say)
+        accelerator.wait_for_everyone()
+    return trained
 
 
-def _prepare(
-    built: Built,
-    encoder: TextEncoder,
-    articles: int,
-    device: torch.device,
-    settings: TrainSettings,
-    progress: Progress,
-) -> _Loop:
-    """Optimizer and schedule, and everything on the device."""
-    total_steps = -(-articles // settings.batch_size) * settings.epochs
-    accelerator = Accelerator(cpu=device.type == "cpu")
-    optimizer = _optimizer(built, settings)
-    scheduler = get_scheduler(
-        settings.schedule, optimizer, warmup_used(settings.warmup_steps, total_steps), total_steps
-    )
-    model, prepared = accelerator.prepare(built.model, optimizer)
-    micro = settings.micro_batch_tokens
-    may_pad = micro is not None or device.type != "cpu"
-    if micro is None:
-        micro = GPU_MICRO_TOKENS if may_pad else CPU_MICRO_TOKENS
-    bucket = may_pad if settings.bucket_by_length is None else settings.bucket_by_length
-    return _Loop(
-        settings=settings,
-        model=model,
-        optimizer=prepared,
-        scheduler=scheduler,
-        accelerator=accelerator,
-        encoder=encoder,
-        precision=pick_precision(settings.precision, device),
-        micro_tokens=micro,
-        may_pad=may_pad,
-        mega_batches=MEGA_BATCHES if bucket else 1,
-        total_steps=total_steps,
-        progress=progress,
-    )
+def _seed(seed: int) -> None:
+    """The generators that layers and libraries draw from."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
 
 
-def warmup_used(asked: int, total_steps: int) -> int:
-    """Warm-up steps of a run: as asked, but at most 10 % of all steps.
-
-    The seed's 500 would end a small run inside its warm-up.
-    """
-    return min(asked, int(total_steps * WARMUP_SHARE))
-
-
-def _optimizer(built: Built, settings: TrainSettings) -> Optimizer:
-    """AdamW; biases and norms (vectors) do not decay, the head may have its own rate."""
-    head_rate = settings.head_learning_rate or settings.learning_rate
-    groups: dict[tuple[float, float], list[Any]] = {}
-    for name, parameter in built.model.named_parameters():
-        if parameter.requires_grad:
-            rate = head_rate if name in built.head_names else settings.learning_rate
-            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((rate, decay), []).append(parameter)
-    # The fused step is one pass over memory: 8x faster than the default on a CPU.
-    return AdamW(
-        [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()],
-        fused=True,
-    )
-
-
-def _train_epoch(loop: _Loop, split: EncodedSplit, epoch: int) -> EpochRecord:
-    """One pass over the articles; every batch is one optimizer step, however it is cut up."""
-    started, settings = time.monotonic(), loop.settings
-    lengths = [len(article) for article in split.articles]
-    loop.model.train()
-    pieces_done: list[list[int]] = []
-    squared_error = 0.0
-    size, seed = settings.batch_size, settings.seed
-    for batch in epoch_batches(lengths, size, seed, epoch, loop.mega_batches):
-        pieces = micro_batches(batch, lengths, loop.micro_tokens, loop.may_pad)
-        loss = _train_step(loop, split, batch, pieces)
-        squared_error += loss * len(batch)
-        pieces_done += pieces
-        loop.step += 1
-        loop.progress(loop.step, loop.total_steps, f"epoch {epoch}, loss {loss:.3f}")
+def _train_epoch(run: Run, epoch: int, progress: Progress, say: Say) -> EpochRecord:
+    """One pass over the articles, or the rest of one; every batch is one optimizer step."""
+    settings, at = run.settings, run.position
+    run.model.train()
+    batches = run.batches(epoch)
+    every = settings.checkpoint_every
+    for batch in batches[at.batch :]:
+        started = time.monotonic()
+        pieces = pieces_for(batch, run.lengths, run.processes, run.cut)
+        loss = _train_step(run, batch, pieces[run.accelerator.process_index])
+        at.squared_error += loss * len(batch)
+        at.computed_tokens += sum(_computed(run, piece) for own in pieces for piece in own)
+        at.batch += 1
+        at.step += 1
+        seconds = time.monotonic() - started
+        at.epoch_seconds += seconds
+        at.seconds += seconds
+        progress(at.step, run.total_steps, f"epoch {epoch}, loss {loss:.3f}")
+        if every and at.step % every == 0 and at.batch < len(batches):
+            save_position(run, say)
+    tokens = run.train.split.tokens
+    rate = run.flops / max(at.epoch_seconds, 1e-9)
     return EpochRecord(
         epoch=epoch,
-        running_loss=squared_error / len(split),
-        learning_rate=float(loop.scheduler.get_last_lr()[0]),
-        seconds=time.monotonic() - started,
-        tokens=split.tokens,
-        padding_waste=padding_waste(pieces_done, lengths),
+        running_loss=at.squared_error / len(run.lengths),
+        learning_rate=float(run.scheduler.get_last_lr()[0]),
+        seconds=at.epoch_seconds,
+        tokens=tokens,
+        padding_waste=1.0 - tokens / at.computed_tokens,
+        tokens_per_second=tokens / max(at.epoch_seconds, 1e-9),
+        model_flops_utilisation=None if run.peak is None else rate / run.peak,
+        peak_memory_bytes=peak_bytes(run.device),
     )
 
 
-def _train_step(
-    loop: _Loop, split: EncodedSplit, batch: Sequence[int], pieces: Sequence[Sequence[int]]
-) -> float:
+def _train_step(run: Run, batch: Sequence[int], pieces: Sequence[Sequence[int]]) -> float:
     """Forward and backward piece by piece, then one step; returns the batch's loss (MSE).
 
     Each piece's squared errors are divided by the whole batch's size, so the gradient does not
-    depend on how the batch is cut.
+    depend on how the batch is cut, nor among how many processes.
     """
-    device = loop.accelerator.device
-    loss = torch.zeros((), device=device)
-    for piece in pieces:
-        ids = pad([split.articles[p] for p in piece], loop.encoder.pad_token_id, device)
-        labels = torch.from_numpy(split.labels[list(piece)]).to(device)
-        with autocast(device, loop.precision):
-            logits = loop.model(input_ids=ids.input_ids, attention_mask=ids.mask).logits
-        share = torch.square(logits.float() - labels).sum() / (len(batch) * labels.shape[1])
-        loop.accelerator.backward(share)
+    loss = torch.zeros((), device=run.device)
+    for number, piece in enumerate(pieces):
+        with _gradients_exchanged(run, last=number == len(pieces) - 1):
+            share = _loss_share(run, piece, batch)
+            # Processes take the mean of their gradients; the batch's is the sum.
+            run.accelerator.backward(share * run.processes if run.processes > 1 else share)
         loss += share.detach()
-    norm = loop.accelerator.clip_grad_norm_(loop.model.parameters(), loop.settings.max_grad_norm)
-    _refuse_not_finite(loop, float(loss), float(norm), [split.articles[p] for p in batch])
-    loop.optimizer.step()
-    loop.scheduler.step()
-    loop.optimizer.zero_grad()
+    if run.processes > 1:
+        loss = run.accelerator.reduce(loss, "sum")
+    norm = run.accelerator.clip_grad_norm_(run.model.parameters(), run.settings.max_grad_norm)
+    _refuse_not_finite(run, float(loss), float(whole(norm)), batch)
+    run.optimizer.step()
+    run.scheduler.step()
+    run.optimizer.zero_grad()
     return float(loss)
 
 
-def _refuse_not_finite(loop: _Loop, loss: float, norm: float, batch: Sequence[Encoded]) -> None:
+def _gradients_exchanged(run: Run, last: bool) -> AbstractContextManager[Any]:
+    """Processes exchange gradients once a step, with the last piece."""
+    if run.processes == 1:
+        return nullcontext()
+    if run.settings.fsdp:
+        run.model.set_requires_gradient_sync(last)
+        return nullcontext()
+    return nullcontext() if last else run.accelerator.no_sync(run.model)  # type: ignore[no-any-return]
+
+
+def _loss_share(run: Run, piece: Sequence[int], batch: Sequence[int]) -> Tensor:
+    """A piece's part of its batch's loss. An empty piece computes an article that counts nothing,
+    since the other processes wait for this one."""
+    positions = list(piece) or [batch[0]]
+    articles = [run.train.split.articles[p] for p in positions]
+    try:
+        logits = _logits(run, articles)
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(run.position.step + 1, articles, len(batch)) from error
+        raise
+    labels = torch.from_numpy(run.train.split.labels[positions]).to(run.device)
+    weights = torch.from_numpy(run.loss_weights[positions]).to(run.device)
+    squared = torch.square(logits.float() - labels) * weights[:, None]
+    share = squared.sum() / (len(batch) * labels.shape[1])
+    return share if piece else share * 0.0
+
+
+def _logits(run: Run, articles: Sequence[Encoded]) -> Tensor:
+    with autocast(run.device, run.precision):
+        if run.packed:
+            return packed_logits(run.plain, articles, run.device)
+        ids = pad(articles, run.encoder.pad_token_id, run.device)
+        logits: Tensor = run.model(input_ids=ids.input_ids, attention_mask=ids.mask).logits
+        return logits
+
+
+def _computed(run: Run, piece: Sequence[int]) -> int:
+    """Tokens that a piece costs, its padding counted."""
+    if run.packed:
+        return sum(run.lengths[p] for p in piece)
+    return len(piece) * max((run.lengths[p] for p in piece), default=0)
+
+
+def _refuse_not_finite(run: Run, loss: float, norm: float, batch: Sequence[int]) -> None:
     if np.isfinite(loss) and np.isfinite(norm):
         return
-    rates = ", ".join(f"{rate:.2g}" for rate in loop.scheduler.get_last_lr())
+    rates = ", ".join(f"{rate:.2g}" for rate in run.scheduler.get_last_lr())
+    ids = ", ".join(run.train.split.articles[p].id for p in batch)
     raise CheckFailed(
-        f"training stopped at step {loop.step + 1}: loss {loss}, gradient norm {norm}",
-        reasons=[f"learning rates {rates}", f"articles {', '.join(a.id for a in batch)}"],
+        f"training stopped at step {run.position.step + 1}: loss {loss}, gradient norm {norm}",
+        reasons=[f"learning rates {rates}", f"articles {ids}"],
         hint="look at these articles' labels, or lower --learning-rate",
     )
 
 
-def _evaluate(
-    loop: _Loop, split: EncodedSplit, dimensions: Sequence[str]
-) -> dict[str, float | None]:
-    """Metrics in evaluation mode and float32, clipped to 0-10: what the scorer would give."""
-    raw = forward(loop.model, split.articles, loop.encoder.pad_token_id)
-    _refuse_bad_predictions(raw, split.articles)
-    return summarise(Predictions.of(raw).values, split.labels, dimensions)
+def _fit_batch(run: Run, say: Say) -> None:
+    """Find how many of the longest articles fit into memory at a time; the steps stay the same."""
+    if run.processes > 1:
+        raise UserError("--batch-size auto works on one device", where="--batch-size")
+    longest = sorted(range(len(run.lengths)), key=lambda p: -run.lengths[p])
+    most = min(run.settings.effective_batch, len(longest))
+
+    def attempt(size: int) -> None:
+        try:
+            with torch.random.fork_rng():
+                run.accelerator.backward(_loss_share(run, longest[:size], longest[:size]))
+        except UserError as error:
+            raise error.__cause__ or error from None
+        finally:
+            run.optimizer.zero_grad()
+
+    run.model.train()
+    run.micro_articles = largest_that_fits(attempt, most)
+    run.micro_tokens = run.micro_articles * run.lengths[longest[0]]
+    say(f"Batch size: {run.micro_articles} articles fit at a time; {most} make a step, as before")
+
+
+def _evaluate(run: Run, scored: Scored) -> Metrics:
+    """Metrics in evaluation mode, clipped to 0-10: what the scorer would give."""
+    articles = scored.split.articles
+    pad_token_id = run.encoder.pad_token_id
+
+    def compute(rows: Sequence[int]) -> Array:
+        return forward(run.plain, [articles[row] for row in rows], pad_token_id)
+
+    if run.settings.fsdp:  # every process takes part in every piece
+        raw = compute(range(len(articles)))
+    else:
+        lengths = [len(article) for article in articles]
+        raw = everywhere(run.accelerator, lengths, scored.split.labels.shape[1], compute)
+    _refuse_bad_predictions(raw, articles)
+    values = Predictions.of(raw).values
+    overall = overall_scores(run.filter, values, scored.texts)
+    summary = summarise(values, scored.split.labels, run.filter.dimensions)
+    return summary | needle_metrics(run.filter, overall, scored.overall)
 
 
 def _refuse_bad_predictions(raw: Array, articles: Sequence[Encoded]) -> None:
@@ -306,62 +326,14 @@ def _refuse_bad_predictions(raw: Array, articles: Sequence[Encoded]) -> None:
         )
 
 
-def _save_checked(
-    model_dir: Path, loop: _Loop, card: ModelCard, articles: Sequence[Encoded]
-) -> str:
-    """Save the model; what is read back from disk must predict what the model in memory does."""
-    probe = articles[:_RELOAD_ARTICLES]
-    pad_token_id = loop.encoder.pad_token_id
-    model = loop.accelerator.unwrap_model(loop.model)
-    expected = forward(model, probe, pad_token_id)
-
-    def check(folder: Path) -> None:
-        device = "cpu" if loop.accelerator.device.type == "cpu" else "cuda"
-        reloaded = load_model(folder, device)  # type: ignore[arg-type]
-        off = float(np.abs(forward(reloaded.model, probe, pad_token_id) - expected).max())
-        if not off <= RELOAD_TOLERANCE:
-            raise CheckFailed(f"the saved model predicts differently when loaded, by {off:.2g}")
-
-    return save_model(model_dir, model, loop.encoder.tokenizer, card, check)
-
-
-def train_evaluated(articles: int, asked: int | None) -> int:
-    """How many training articles are evaluated each epoch: as asked, or a fifth in 100-500."""
-    return min(articles, min(max(articles // 5, 100), 500) if asked is None else asked)
-
-
-def _fixed_subset(articles: int, size: int, seed: int) -> list[int]:
-    """The training articles that are evaluated each epoch, the same ones every time."""
-    chosen: list[int] = np.random.default_rng(seed).permutation(articles)[:size].tolist()
-    return sorted(chosen)
-
-
-def _facts(
-    filter: Filter,
-    dataset: CheckedDataset,
-    built: Built,
-    train_set: EncodedSplit,
-    val_set: EncodedSplit,
-    loop: _Loop,
-    threads: int,
-) -> RunFacts:
-    parameters = list(built.model.parameters())
-    return RunFacts(
-        filter=filter,
-        settings=loop.settings,
-        dataset_hashes=dataset.hashes,
-        base_config_sha256=built.base_config_sha256,
-        num_parameters=sum(p.numel() for p in parameters),
-        num_trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
-        train_examples=len(train_set),
-        val_examples=len(val_set),
-        train_evaluated=train_evaluated(len(train_set), loop.settings.train_eval_articles),
-        cut_share=train_set.cut_share,
-        total_steps=loop.total_steps,
-        warmup_steps_used=warmup_used(loop.settings.warmup_steps, loop.total_steps),
-        micro_batch_tokens=loop.micro_tokens,
-        bucketed=loop.mega_batches > 1,
-        precision=loop.precision,
-        device=loop.accelerator.device,
-        threads=threads,
+def _record(run: Run, seconds: float, complete: bool) -> dict[str, Any]:
+    """training_metadata.json as of now."""
+    return metadata(
+        run.facts,
+        run.history,
+        run.selection.best(run.history),
+        run.model_sha256,
+        seconds,
+        complete,
+        run.start.moved(run.plain),
     )

@@ -20,7 +20,7 @@ HEAVY = {
     "matplotlib", "numpy", "accelerate",
 }  # fmt: skip
 
-LATER = {"serve", "export", "review", "report", "publish", "stack"}
+LATER = {"serve", "export", "stack"}
 
 
 def test_the_verbs_of_this_version_are_listed_and_no_others(run: Run) -> None:

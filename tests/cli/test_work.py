@@ -89,6 +89,18 @@ def test_pace_of_a_resumed_run_counts_only_what_this_run_did(clock: Clock) -> No
     assert pace.seconds_left() == pytest.approx(90)
 
 
+def test_pace_forgets_the_quick_start_of_a_resumed_run(clock: Clock) -> None:
+    """900 answers come from the ledger in two seconds, the others one a second."""
+    pace = Pace(clock)
+    for done in (300, 600, 900):
+        pace.update(done, 2000)
+        clock.now += 1
+    for done in range(901, 1201):
+        pace.update(done, 2000)
+        clock.now += 1
+    assert pace.seconds_left() == pytest.approx(800, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(None, ""), (0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3599, "60 min"), (7500, "2 h 05 min")],

@@ -1,7 +1,8 @@
 """Writes the generated parts of the documentation: `python tests/docs/generate.py`.
 
 docs/cli.md       the verbs' own help
-docs/verdicts.md  its tables, from agents/*/criteria.yaml
+docs/verdicts.md  its tables, from agents/*/criteria.yaml; what simulated students got, from
+                  docs/data/bench_verdicts.json; the cases of tests/cases/verdicts/real_runs_*
 README.md         its excerpt of a report, from docs/examples/
 
 `--check` writes nothing, names what is out of date and exits with 1. `--examples DIR` first copies
@@ -11,11 +12,13 @@ the reports of a finished `distillery demo DIR` into docs/examples/, byte for by
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = Path("docs/examples/crisis_v1")
@@ -26,10 +29,18 @@ COPIED = (
     "approvals.yaml",
     "model_evaluation.md",
     "model_evaluation_plots/*.png",
+    "calibration_report.json",
+    "validation_report.json",
+    "model_evaluation.json",
     "training_history.json",
     "training_metadata.json",
 )
 SHOWN_LINES = 4
+REAL_RUNS = Path("tests/cases/verdicts/real_runs_expected.yaml")
+SIMULATED = Path("docs/data/bench_verdicts.json")
+WORDS = ("DEPLOY", "REVIEW", "FAIL")
+_SIMULATED = re.compile(r"(?<=<!-- simulated -->\n).*?(?=<!-- end -->)", re.DOTALL)
+_REAL_RUNS = re.compile(r"(?<=<!-- real runs -->\n).*?(?=<!-- end -->)", re.DOTALL)
 _BLOCK = re.compile(r"(?<=<!-- excerpt -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
@@ -42,7 +53,10 @@ def pages(root: Path) -> dict[Path, str]:
     tables = [read_criteria(path) for path in sorted((root / "agents").glob("*/criteria.yaml"))]
     return {
         root / "docs/cli.md": reference(),
-        root / "docs/verdicts.md": with_tables(_read(root / "docs/verdicts.md"), tables),
+        root / "docs/verdicts.md": with_real_runs(
+            with_simulated(with_tables(_read(root / "docs/verdicts.md"), tables), root / SIMULATED),
+            root / REAL_RUNS,
+        ),
         root / "README.md": with_excerpt(_read(root / "README.md"), root / EXCERPT),
     }
 
@@ -65,6 +79,57 @@ def excerpt(report: str) -> list[str]:
     table = rest.partition("\n## Every line\n")[2].strip().splitlines()
     title, *lines = summary.strip().splitlines()
     return [f"**{title.lstrip('# ')}**", *lines, "", *table[: 2 + SHOWN_LINES]]
+
+
+def with_simulated(document: str, results: Path) -> str:
+    """The document with the verdicts of simulated students between its `simulated` marks."""
+    if not results.is_file():
+        return document
+    table = "\n".join(simulated(json.loads(_read(results)))) + "\n"
+    return _SIMULATED.sub(lambda _: table, document)
+
+
+def simulated(results: dict[str, Any]) -> list[str]:
+    """One row a student, one column a size of the test set: DEPLOY / REVIEW / FAIL in percent."""
+    cells = {(one["student"], one["n_test"]): one for one in results["cells"]}
+    sizes = sorted({n for _, n in cells})
+    lines = [f"{results['runs']:,} runs a cell, {results['date']}, seed {results['seed']}.", ""]
+    lines.append("| student | truth | " + " | ".join(f"n = {n:,}" for n in sizes) + " |")
+    lines.append("|---|---|" + "---|" * len(sizes))
+    for student in dict.fromkeys(name for name, _ in cells):
+        row = [cells[student, n] for n in sizes]
+        shares = (" / ".join(_percent(one, word, results["runs"]) for word in WORDS) for one in row)
+        lines.append(f"| {student} | {row[0]['truth']} | " + " | ".join(shares) + " |")
+    return lines
+
+
+def with_real_runs(document: str, expected: Path) -> str:
+    """The document with each real case, line by line, between its `real runs` marks."""
+    import yaml
+
+    if not expected.is_file():
+        return document
+    pinned = yaml.safe_load(_read(expected))
+    rows = [
+        f"| {name} | {case['written']} | {case['verdict']} | {_not_ok(case)} "
+        f"| {case.get('difference', '-')} |"
+        for kind in ("evaluation", "calibration")
+        for name, case in pinned[kind].items()
+    ]
+    head = ["| case | theirs | ours | measured lines that are not in order | why they differ |"]
+    table = "\n".join([*head, "|---|---|---|---|---|", *rows]) + "\n"
+    return _REAL_RUNS.sub(lambda _: table, document)
+
+
+def _not_ok(case: dict[str, Any]) -> str:
+    lines = (f"`{line}` {level}" for line, level in case["not_ok"].items())
+    return ", ".join(lines) or "none"
+
+
+def _percent(cell: dict[str, Any], word: str, runs: int) -> str:
+    share = 100 * cell["counts"][word] / runs
+    digits = 2 if share < 1 else 1
+    return f"{share:.{digits}f}".rstrip("0").rstrip(".")
 
 
 def copy_examples(home: Path, target: Path) -> list[Path]:

@@ -76,6 +76,18 @@ def test_prompt_says_that_the_article_is_data(shipped: Filter) -> None:
     assert all(name in prompt.user.split("</article>")[1] for name in shipped.dimensions)
 
 
+def test_everything_constant_comes_before_the_article_in_the_same_bytes(shipped: Filter) -> None:
+    """Providers charge a tenth for a beginning that they have seen before."""
+    articles = [("", "x"), ("T" * 300, "Long. " * 3000), ("標題", "短文"), ("<article>", "{{ a }}")]
+    prompts = [render(shipped.prompt_template, shipped.config, *article) for article in articles]
+    (system,) = {prompt.system.encode() for prompt in prompts}
+    assert len(system) > 1024 * 4, "shorter beginnings are not cached by any provider"
+    assert all(prompt.user.startswith("<article>\n") for prompt in prompts)
+    behind = {prompt.user.rsplit("</article>", 1)[1] for prompt in prompts}
+    assert len(behind) == 1
+    assert len(behind.pop()) < 0.1 * len(system), "instructions stand before the article"
+
+
 def test_answers_of_the_examples_are_sound_json(shipped: Filter) -> None:
     system = render(shipped.prompt_template, shipped.config, CANARY_TITLE, CANARY_CONTENT).system
     answers = [line.removeprefix("Answer: ") for line in system.splitlines() if "Answer: {" in line]

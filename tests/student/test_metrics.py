@@ -75,35 +75,6 @@ def test_every_label_lies_in_one_band() -> None:
     assert metrics.band_errors(labels[:1], labels[:1])[-1].mae is None
 
 
-def test_bootstrap_interval_covers_and_is_repeatable() -> None:
-    errors = np.random.default_rng(1).normal(1.0, 0.5, size=200)
-    interval = metrics.bootstrap_mean(errors)
-    width = 2 * 1.96 * errors.std() / np.sqrt(200)
-    assert interval.low < interval.value < interval.high
-    assert interval.high - interval.low == pytest.approx(width, rel=0.1)
-    assert interval == metrics.bootstrap_mean(errors)
-    assert interval != metrics.bootstrap_mean(errors, seed=1)
-
-
-def test_paired_bootstrap_sees_a_small_steady_difference() -> None:
-    rng = np.random.default_rng(2)
-    hard = rng.exponential(2.0, size=100)
-    better = metrics.paired_bootstrap(hard, hard + rng.normal(0.1, 0.1, size=100))
-    assert better.high < 0
-    assert metrics.gap_bootstrap(hard, hard[::-1]).low < 0 < metrics.gap_bootstrap(hard, hard).high
-    with pytest.raises(ValueError, match="not the same articles"):
-        metrics.paired_bootstrap(hard, hard[1:])
-
-
-def test_average_precision_difference_needs_a_positive() -> None:
-    positive = np.arange(60) < 12
-    good, bad = -np.arange(60.0), np.random.default_rng(3).random(60)
-    found = metrics.paired_average_precision(positive, good, bad, resamples=200)
-    assert found is not None
-    assert found.low > 0
-    assert metrics.paired_average_precision(positive & False, good, bad) is None
-
-
 def test_skill() -> None:
     assert metrics.skill(1.0, 2.0) == pytest.approx(0.5)
     assert metrics.skill(1.0, 0.0) == 0.0

@@ -14,11 +14,13 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student import training
+from distillery_core.student import saving, training
 from distillery_core.student.checkpoint import model_sha256
+from distillery_core.student.optimisation import warmup_used
 from distillery_core.student.predict import load_model, predict
+from distillery_core.student.run import train_evaluated
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.training import TrainResult, train, train_evaluated, warmup_used
+from distillery_core.student.training import TrainResult, train
 from distillery_core.types import Article
 
 Make = Callable[..., TrainSettings]
@@ -178,10 +180,10 @@ def test_a_run_that_is_cut_off_leaves_the_best_so_far(
 ) -> None:
     true_epoch = training._train_epoch
 
-    def stop_in_epoch_2(loop, split, epoch):  # type: ignore[no-untyped-def]
+    def stop_in_epoch_2(run, epoch, progress, say):  # type: ignore[no-untyped-def]
         if epoch == 2:
             raise KeyboardInterrupt
-        return true_epoch(loop, split, epoch)
+        return true_epoch(run, epoch, progress, say)
 
     monkeypatch.setattr(training, "_train_epoch", stop_in_epoch_2)
     with pytest.raises(KeyboardInterrupt):
@@ -191,7 +193,7 @@ def test_a_run_that_is_cut_off_leaves_the_best_so_far(
     assert written["epochs_run"] == 1
     assert written["hashes"]["model_sha256"] == model_sha256(tmp_path / "model")
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        *("model", "training_history.json", "training_metadata.json")
+        *("model", "training_config.yaml", "training_history.json", "training_metadata.json")
     ]
 
 
@@ -204,7 +206,7 @@ def test_a_model_that_reads_back_differently_is_not_saved(
             student.model.score.weight.add_(0.01)
         return student
 
-    monkeypatch.setattr(training, "load_model", damaged)
+    monkeypatch.setattr(saving, "load_model", damaged)
     with pytest.raises(CheckFailed, match="predicts differently when loaded"):
         run(filter_, data_dir, tmp_path, settings())
     assert list(tmp_path.iterdir()) == []

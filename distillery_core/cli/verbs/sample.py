@@ -33,22 +33,12 @@ def sample(
         Path | None,
         typer.Option("--output", metavar="FILE", help="Default: a place in datasets/samples/."),
     ] = None,
-    n_positive: Annotated[
-        int | None, typer.Option(min=0, help="On-topic articles; default: the filter's.")
-    ] = None,
-    n_negative: Annotated[
-        int | None, typer.Option(min=0, help="Off-topic articles; default: the filter's.")
-    ] = None,
-    n_edge: Annotated[
-        int | None, typer.Option(min=0, help="Edge cases; default: the filter's.")
-    ] = None,
-    random_seed: Annotated[
-        int | None, typer.Option(help="Another seed draws other articles; default: the filter's.")
-    ] = None,
-    classes: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Reviewed classes as JSONL: id, class, reason."),
-    ] = None,
+    n_positive: options.PositiveOption = None,
+    n_negative: options.NegativeOption = None,
+    n_edge: options.EdgeOption = None,
+    random_seed: options.RandomSeedOption = None,
+    classes: options.ClassesOption = None,
+    embedding_model: options.EmbeddingModelOption = None,
     validate: Annotated[
         bool, typer.Option("--validate", help="A fresh sample, disjoint from all earlier rounds.")
     ] = False,
@@ -62,20 +52,19 @@ def sample(
 
     project, chosen = options.chosen_filter(filter)
     target = options.output_file(output)
+    wish = options.sample_wish(
+        n_positive, n_negative, n_edge, random_seed, classes, embedding_model
+    )
     with only_json(json), work("sample") as task:
         result = draw(
             project,
             chosen,
             input=input,
             round="validation" if validate else "calibration",
-            n_positive=n_positive,
-            n_negative=n_negative,
-            n_edge=n_edge,
-            random_seed=random_seed,
-            classes=classes,
             output=target,
             allow_short=allow_short,
             progress=task.progress,
+            **wish,
         )
     if json:
         print_json(facts(result))

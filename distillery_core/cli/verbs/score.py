@@ -30,6 +30,10 @@ def score(
     unpromoted: Annotated[
         bool, typer.Option("--unpromoted", help="Use a model that no gate has let through.")
     ] = False,
+    intervals: Annotated[
+        bool,
+        typer.Option("--intervals", help="Add intervals that hold 90 % of the labels."),
+    ] = False,
     max_bad: options.MaxBadOption = 0.01,
     threads: options.ThreadsOption = None,
     json: options.JsonOption = False,
@@ -52,6 +56,7 @@ def score(
             unpromoted=unpromoted,
             max_bad=max_bad,
             threads=threads,
+            intervals=intervals,
             progress=with_total(task.progress, lines_in(input)),
         )
     if json:

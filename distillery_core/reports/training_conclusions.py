@@ -1,0 +1,227 @@
+"""What follows from a run's numbers, each conclusion by a rule and with its numbers.
+
+Whether something is good is read from the lines of the verdict; no limit is set a second time here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from distillery_core.reports.formatting import fixed, integer, money, percent, signed
+from distillery_core.reports.record import Line, Record
+from distillery_core.reports.training_record import Training
+from distillery_core.reports.views import (
+    Rival,
+    bands_of,
+    dimensions_of,
+    finding_of,
+    gains_of,
+    number_of,
+    rivals_of,
+)
+
+_STEADY = 0.005
+"""Changes in MAE below this are a draw: they vanish when numbers are printed with two decimals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """A finding in a few words, and the sentences that say why."""
+
+    title: str
+    text: str
+
+
+def conclusions(training: Training, record: Record | None) -> list[Conclusion]:
+    """All that the numbers say, the most important first.
+
+    Args:
+        record: of the evaluation of this very model; None where there is none.
+    """
+    found = [_course(training)]
+    if record is None:
+        return [_not_judged(training), *found]
+    rules: tuple[Callable[[Record], Conclusion | None], ...] = (
+        _verdict, _error, _noise, _finding, _memory, _middle, _dimensions, _labels,
+    )  # fmt: skip
+    of_test = [one for rule in rules if (one := rule(record)) is not None]
+    return [*of_test, *found]
+
+
+def _not_judged(training: Training) -> Conclusion:
+    return Conclusion(
+        "This model has not been judged.",
+        f"Its validation MAE is {fixed(training.kept_epoch.val['mae'])}, and its checkpoint was "
+        "chosen by the validation articles, so that this number flatters it. Whether it may be "
+        "used, the evaluation on the test articles says.",
+    )
+
+
+def _verdict(record: Record) -> Conclusion:
+    decision = record.decision
+    deciding = f"{decision.deciding.title}: {decision.deciding.reason}"
+    if decision.level == "OK":
+        text = f"Every line that decides is within its limits; the closest look is at {deciding}."
+        return Conclusion(f"The verdict is {decision.word}.", text)
+    others = [line.title for line in decision.because if line.name != decision.deciding.name]
+    also = f" As bad: {', '.join(others)}." if others else " No other line is as bad."
+    return Conclusion(f"The verdict is {decision.word}.", f"It is decided by {deciding}.{also}")
+
+
+def _error(record: Record) -> Conclusion | None:
+    rivals = rivals_of(record)
+    if not rivals:
+        return None
+    model, others = rivals[0], rivals[1:]
+    line = _line(record, "test_mae")
+    within = ""
+    if line is not None and line.measurement.low is not None:
+        low, high = line.measurement.low, line.measurement.high
+        within = f" (95 % interval {fixed(low)} to {fixed(high)})"
+    accuracy = number_of(record, "accuracy")
+    near = f" {percent(accuracy)} of the scores are within 1.0 of the oracle's." if accuracy else ""
+    text = f"A score is off by {fixed(model.mae)} of 10 points on average{within}.{near}"
+    compared = " ".join(_against(record, model, other) for other in others)
+    better = all(model.mae < other.mae for other in others)
+    title = (
+        "It reads more out of an article than simple methods do."
+        if better and others
+        else "It does no better than a simple method."
+        if others
+        else "Its error has nothing to be compared with."
+    )
+    return Conclusion(title, f"{text} {compared}".strip())
+
+
+def _against(record: Record, model: Rival, other: Rival) -> str:
+    """One baseline: by how much, and whether the interval of the difference holds zero."""
+    words = "less" if model.mae < other.mae else "more"
+    share = percent(abs(model.mae - other.mae) / other.mae) if other.mae else "-"
+    name = other.name[:1].upper() + other.name[1:]
+    told = f"{name}: {fixed(other.mae)}; the model's error is {share} {words}"
+    line = _line(record, "against_tfidf") if other.name.startswith("TF-IDF") else None
+    if line is None or line.measurement.low is None or line.measurement.high is None:
+        return f"{told}."
+    chance = line.measurement.low <= 0 <= line.measurement.high
+    return f"{told}, {'which may be chance' if chance else 'more than chance'}."
+
+
+def _noise(record: Record) -> Conclusion | None:
+    floor, rivals = number_of(record, "noise_floor"), rivals_of(record)
+    if floor is None or not rivals:
+        return None
+    own = rivals[0].mae - floor
+    title = (
+        f"At least {fixed(own)} of its error could still be learned."
+        if own > 0
+        else "Its error is as small as the oracle's own."
+    )
+    text = f"Asked twice, the oracle differs from itself by {fixed(floor)} on average"
+    return Conclusion(title, f"{text}; no student gets below that, this one is at {_mae(record)}.")
+
+
+def _mae(record: Record) -> str:
+    return fixed(rivals_of(record)[0].mae)
+
+
+def _finding(record: Record) -> Conclusion | None:
+    found = finding_of(record)
+    if found is None or not found.positives:
+        return None
+    missed, false = found.positives - found.found, found.predicted - found.found
+    recall, precision = percent(found.recall), percent(found.precision)
+    return Conclusion(
+        f"It finds {recall} of the articles of interest.",
+        f"Of {integer(found.positives)} test articles labelled {fixed(found.threshold, 1)} or more "
+        f"it finds {integer(found.found)} and misses {integer(missed)}; {integer(false)} of the "
+        f"{integer(found.predicted)} that it reports are false alarms (precision {precision}).",
+    )
+
+
+def _memory(record: Record) -> Conclusion | None:
+    line = _line(record, "validation_train_gap")
+    if line is None or line.level == "NOT_APPLICABLE":
+        return None
+    text = f"Its validation MAE differs by {line.value_text} from that on training articles "
+    if line.level == "OK":
+        return Conclusion("It has not learned its training articles by heart.",
+                          f"{text}(wanted {line.ok_text}).")  # fmt: skip
+    return Conclusion(
+        "It remembers its training articles.",
+        f"{text}(wanted {line.ok_text}): what it gained late in training it gained on articles "
+        "that it knows, and new ones are scored worse than the training curve suggests.",
+    )
+
+
+def _middle(record: Record) -> Conclusion | None:
+    bands = [band for band in bands_of(record) if band.n and band.bias is not None]
+    if len(bands) < 2:
+        return None
+    low, high = bands[0], max(bands[1:], key=lambda band: abs(band.bias or 0.0))
+    numbers = (
+        f"Labels in {low.band} come out {signed(low.bias)} ({low.n} scores), labels in {high.band} "
+        f"{signed(high.bias)} ({high.n} scores)."
+    )
+    if (low.bias or 0.0) > 0 > (high.bias or 0.0):
+        title = "It pulls scores towards the middle."
+        text = f"{numbers} High labels are met too low and low ones too high."
+        return Conclusion(title, text)
+    weakest = max(bands, key=lambda band: band.mae or 0.0)
+    return Conclusion(
+        f"It is weakest where the oracle gives {weakest.band}.",
+        f"The MAE there is {fixed(weakest.mae)} on {weakest.n} scores. {numbers}",
+    )
+
+
+def _dimensions(record: Record) -> Conclusion | None:
+    ranked = sorted(dimensions_of(record), key=lambda one: one.mae)
+    if len(ranked) < 2:
+        return None
+    best, worst = ranked[0], ranked[-1]
+    behind = [one.name for one in ranked if one.mae >= one.tfidf_mae]
+    also = (
+        f" In {', '.join(behind)} it is no better than TF-IDF + ridge."
+        if behind
+        else " In every dimension it is better than TF-IDF + ridge."
+    )
+    return Conclusion(
+        f"{best.name} is scored best, {worst.name} worst.",
+        f"MAE {fixed(best.mae)} and {fixed(worst.mae)}.{also}",
+    )
+
+
+def _labels(record: Record) -> Conclusion | None:
+    gains = gains_of(record)
+    if not gains:
+        return None
+    gain = gains[0]
+    cost = f", at about {money(gain.cost_usd)}" if gain.cost_usd else ""
+    interval = f"({signed(gain.low)} to {signed(gain.high)})"
+    title = "More labels will help." if gain.high < 0 else "More labels may not help."
+    return Conclusion(
+        title,
+        f"{gain.factor} times as many ({integer(gain.labels)} more articles{cost}) are expected to "
+        f"change the MAE by {signed(gain.change)} {interval}, judged by how TF-IDF + ridge learns.",
+    )
+
+
+def _course(training: Training) -> Conclusion:
+    errors = [epoch.val["mae"] or 0.0 for epoch in training.epochs]
+    kept, ran = training.kept, len(errors)
+    numbers = f"Validation MAE by epoch: {', '.join(map(fixed, errors))}."
+    if ran == 1:
+        return Conclusion("One epoch shows no course.", numbers)
+    if kept < ran:
+        title = f"Epoch {kept} of {ran} was the best."
+        return Conclusion(title, f"{numbers} Later ones were no better: more epochs will not help.")
+    step = errors[-1] - errors[-2]
+    if step < -_STEADY:
+        text = f"{numbers} The last epoch still changed it by {signed(step)}: try more epochs."
+        return Conclusion("Training was stopped while it still helped.", text)
+    return Conclusion("Training had come to rest.", f"{numbers} The last epoch changed little.")
+
+
+def _line(record: Record, name: str) -> Line | None:
+    return next((line for line in record.decision.lines if line.name == name), None)
+

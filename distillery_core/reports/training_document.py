@@ -1,0 +1,346 @@
+"""The training report as a Word document: summary, method, results with pictures, conclusions.
+
+Every number comes from the run's own files and the record of its evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from distillery_core.filters.filter import Filter
+from distillery_core.reports.formatting import (
+    NONE,
+    compact,
+    duration,
+    fixed,
+    integer,
+    percent,
+    signed,
+)
+from distillery_core.reports.markdown import cut, one_line
+from distillery_core.reports.record import Line, Record
+from distillery_core.reports.training_conclusions import conclusions
+from distillery_core.reports.training_plots import Plot
+from distillery_core.reports.training_record import Training, TrainingFacts, TrainingReport
+from distillery_core.reports.views import (
+    dimensions_of,
+    finding_of,
+    number_of,
+    rivals_of,
+    speed_of,
+    splits_of,
+    worst_of,
+)
+from distillery_core.reports.word import WordDocument
+
+_SHOWN_ERRORS = 5
+_TITLE_CHARS = 90
+_WIDTHS = {"predicted_vs_labelled.png": 0.85, "per_dimension_mae.png": 0.85,
+           "overall_metrics.png": 0.66, "error_per_band.png": 0.62,
+           "loss_curves.png": 0.5, "calibration_curve.png": 0.38}  # fmt: skip
+_SETTINGS = {
+    "method": "Method",
+    "epochs": "Epochs asked for",
+    "effective_batch_size": "Articles a step",
+    "learning_rate": "Learning rate",
+    "warmup_steps": "Warm-up steps",
+    "total_steps": "Steps",
+    "max_length": "Tokens read of an article",
+    "precision": "Precision",
+    "best_by": "Kept epoch chosen by",
+    "seed": "Seed",
+    "device": "Device",
+}
+
+
+def write_document(
+    path: Path, report: TrainingReport, plots: Sequence[Plot], folder: Path
+) -> None:
+    """Write the document.
+
+    Args:
+        plots, folder: the pictures and where they lie.
+
+    Raises:
+        UserError: python-docx is not installed.
+    """
+    running = f"Distillery - training report of {report.label}"
+    word = WordDocument(f"Training report: {report.name} v{report.version}", running, _date(report))
+    pictures = {plot.name: plot for plot in plots}
+    _about(word, report)
+    _summary(word, report)
+    _methodology(word, report)
+    _results(word, report, pictures, folder)
+    _conclusions(word, report)
+    _origin(word, report)
+    word.save(path)
+
+
+def _date(report: TrainingReport) -> datetime:
+    """When the evaluation, else the training, was finished: the document's own date."""
+    shown = report.record.shown.get("date") if report.record else None
+    for text in (shown, report.training.facts.finished_at):
+        try:
+            return datetime.fromisoformat(str(text)).astimezone(UTC)
+        except ValueError:
+            continue
+    return datetime(1980, 1, 1, tzinfo=UTC)
+
+
+def _about(word: WordDocument, report: TrainingReport) -> None:
+    facts = report.training.facts
+    told = [f"Base model {_base(facts)}"]
+    if facts.finished_at:
+        told.append(f"trained {facts.finished_at[:10]}")
+    told.append(f"judged {str(report.record.shown.get('date'))[:10]}" if report.record else
+                "not judged on test articles")  # fmt: skip
+    word.paragraph(", ".join(told) + ".")
+
+
+def _base(facts: TrainingFacts) -> str:
+    """The base by its name: a folder of the machine that trained it is nobody's business."""
+    name = facts.model_name or "not recorded"
+    local = name.startswith(("/", ".", "~")) or "\\" in name
+    return f"{Path(name).name} (a local folder)" if local else name
+
+
+def _summary(word: WordDocument, report: TrainingReport) -> None:
+    word.heading("Executive summary")
+    found = conclusions(report.training, report.record)
+    word.paragraph(found[0].text, bold=found[0].title)
+    for one in found[1:]:
+        word.bullet(one.title)
+    if report.record is None:
+        rows = [("Validation MAE", fixed(report.training.kept_epoch.val["mae"], 3))]
+    else:
+        rows = list(_key_figures(report.record))
+    word.table("Key figures.", ("Figure", "Value"), rows, (0.62, 0.38), right=(1,))
+
+
+def _key_figures(record: Record) -> Iterator[tuple[str, str]]:
+    yield "Verdict", record.decision.word
+    for line in record.decision.lines:
+        if line.name in ("test_mae", "test_rmse"):
+            yield f"{line.title} (points of 0-10, 95 % interval)", _with_interval(line)
+    for rival in rivals_of(record)[1:]:
+        yield f"MAE of {rival.name}", fixed(rival.mae, 3)
+    floor = number_of(record, "noise_floor")
+    if floor is not None:
+        yield "MAE of the oracle asked twice (the floor)", fixed(floor, 3)
+    accuracy = number_of(record, "accuracy")
+    if accuracy is not None:
+        yield "Scores within 1.0 of the oracle's", percent(accuracy)
+    finding = finding_of(record)
+    if finding is not None:
+        at = fixed(finding.threshold, 1)
+        yield f"Recall of articles labelled {at} or more", percent(finding.recall)
+        yield "Precision of those it reports", percent(finding.precision)
+    speed = speed_of(record)
+    if speed is not None:
+        yield f"Articles a second on {speed.device}", fixed(speed.articles_per_s, 1)
+
+
+def _with_interval(line: Line) -> str:
+    return f"{line.value_text} ({line.interval_text})" if line.interval_text else line.value_text
+
+
+def _methodology(word: WordDocument, report: TrainingReport) -> None:
+    word.heading("Methodology")
+    if report.filter is not None:
+        _asked(word, report.filter)
+    _data(word, report)
+    _trained(word, report.training)
+    if report.record is not None:
+        _judged(word, report.record)
+
+
+def _asked(word: WordDocument, filter: Filter) -> None:
+    config = filter.config
+    word.heading("What is scored", 2)
+    if config.filter.description:
+        word.paragraph(config.filter.description)
+    word.paragraph(
+        f"The oracle ({config.oracle.name}) scored every article from 0 to 10 on "
+        f"{len(filter.dimensions)} dimensions; the model learned its scores. The overall score is "
+        "the weighted mean, changed by the filter's score rules."
+    )
+    rows = [
+        (name, fixed(dimension.weight), dimension.description)
+        for name, dimension in config.scoring.dimensions.items()
+    ]
+    header = ("Dimension", "Weight", "What it asks")
+    word.table("Dimensions of the filter.", header, rows, (0.24, 0.1, 0.66), right=(1,))
+
+
+def _data(word: WordDocument, report: TrainingReport) -> None:
+    word.heading("Data", 2)
+    facts, record = report.training.facts, report.record
+    counts: Mapping[str, int | None] = (
+        record.counts if record else {"train": facts.train_examples, "val": facts.val_examples}
+    )
+    parts = [
+        f"{integer(counts[key])} {words}"
+        for key, words in (("train", "for training"), ("val", "for validation"), ("test", "to test"))
+        if counts.get(key) is not None
+    ]
+    told = ", ".join(parts) or "not recorded"
+    word.paragraph(
+        f"Labelled articles: {told}. Near-duplicates are kept on one side of every split."
+    )
+    if facts.articles_cut_share:
+        word.paragraph(
+            f"{percent(facts.articles_cut_share)} of the training articles are longer than the "
+            f"{integer(facts.max_length)} tokens that are read; of those the beginning and the end "
+            "were read."
+        )
+
+
+def _trained(word: WordDocument, training: Training) -> None:
+    facts = training.facts
+    word.heading("Training", 2)
+    size = f" of {compact(facts.num_parameters)} parameters" if facts.num_parameters else ""
+    part = ""
+    if facts.num_parameters and facts.num_trainable_parameters is not None:
+        share = facts.num_trainable_parameters / facts.num_parameters
+        part = f"; {'all' if share == 1 else percent(share, 2)} of them were trained"
+    spent = f" It took {duration(facts.seconds)}." if facts.seconds is not None else ""
+    word.paragraph(
+        f"The base model{size} got one output for each dimension{part}. {len(training.epochs)} "
+        f"epochs were run and the weights of epoch {training.kept} kept.{spent}"
+    )
+    values = facts.model_dump()
+    rows = [(title, _setting(key, values[key])) for key, title in _SETTINGS.items()
+            if values[key] is not None]  # fmt: skip
+    if rows:
+        word.table("Settings of the run.", ("Setting", "Value"), rows, (0.5, 0.5), right=(1,))
+
+
+def _setting(key: str, value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return integer(value) if isinstance(value, int) and key != "seed" else str(value)
+
+
+def _judged(word: WordDocument, record: Record) -> None:
+    word.heading("Evaluation", 2)
+    n = record.counts.get("test")
+    word.paragraph(
+        f"The model scored {integer(n)} test articles that no part of the training saw. Errors are "
+        "absolute differences to the oracle's scores; intervals are 95 % bootstrap intervals over "
+        "articles. The verdict is computed from a table of limits that was fixed beforehand; "
+        f"here it is read as for a {record.kind} filter ({record.shown.get('kind_reason')})."
+    )
+
+
+def _results(
+    word: WordDocument, report: TrainingReport, pictures: Mapping[str, Plot], folder: Path
+) -> None:
+    def show(*names: str) -> None:
+        for name in names:
+            if name in pictures:
+                plot = pictures[name]
+                word.picture(folder / name, _WIDTHS[name], plot.caption, plot.words)
+
+    word.heading("Results")
+    word.heading("The course of training", 2)
+    show("loss_curves.png", "overall_metrics.png", "per_dimension_mae.png")
+    if report.record is None:
+        _splits(word, report)
+        return
+    word.heading("On test articles", 2)
+    _splits(word, report)
+    _per_dimension(word, report.record)
+    show("predicted_vs_labelled.png", "error_per_band.png", "calibration_curve.png")
+    word.heading("The verdict, line by line", 2)
+    _lines(word, report.record)
+
+
+def _splits(word: WordDocument, report: TrainingReport) -> None:
+    if report.record is not None and (found := splits_of(report.record)):
+        rows = [(one.name, integer(one.articles), fixed(one.mae, 3), fixed(one.rmse, 3))
+                for one in found]  # fmt: skip
+    else:
+        kept, facts = report.training.kept_epoch, report.training.facts
+        rows = [
+            (name, integer(count), fixed(metrics.get("mae"), 3), fixed(metrics.get("rmse"), 3))
+            for name, count, metrics in (
+                ("train", facts.train_examples, kept.train),
+                ("validation", facts.val_examples, kept.val),
+            )
+        ]
+    header = ("Split", "Articles", "MAE", "RMSE")
+    word.table("Errors by split.", header, rows, (0.4, 0.2, 0.2, 0.2), right=(1, 2, 3))
+
+
+def _per_dimension(word: WordDocument, record: Record) -> None:
+    rows = [
+        (one.name, fixed(one.mae), signed(one.bias), fixed(one.spearman), fixed(one.tfidf_mae),
+         fixed(one.constant_mae))
+        for one in dimensions_of(record)
+    ]  # fmt: skip
+    header = ("Dimension", "MAE", "Bias", "Spearman", "MAE of TF-IDF", "MAE of a constant")
+    widths = (0.28, 0.1, 0.1, 0.14, 0.18, 0.2)
+    if rows:
+        caption = "Errors by dimension, beside the two simple methods."
+        word.table(caption, header, rows, widths, right=range(1, 6))
+
+
+def _largest(word: WordDocument, record: Record) -> None:
+    worst = worst_of(record)[:_SHOWN_ERRORS]
+    rows = [
+        (cut(one_line(one.title or one.id), _TITLE_CHARS), fixed(one.labelled),
+         fixed(one.predicted), fixed(one.error))
+        for one in worst
+    ]  # fmt: skip
+    header = ("Article", "Labelled", "Predicted", "Mean error")
+    if rows:
+        caption = (
+            "The largest errors: overall scores, and the mean absolute error over the dimensions. "
+            "A wrong label among them is worth more than any training."
+        )
+        word.table(caption, header, rows, (0.58, 0.13, 0.14, 0.15), right=(1, 2, 3))
+
+
+def _lines(word: WordDocument, record: Record) -> None:
+    rows = [_line(line) for line in record.decision.lines if line.level != "NOT_APPLICABLE"]
+    words = record.words
+    header = ("Line", "Measured", "95 % interval", words.ok, words.fail, "Verdict")
+    widths = (0.28, 0.11, 0.2, 0.12, 0.11, 0.18)
+    caption = f"Every line that applies; {words.ok} and {words.fail} are its limits."
+    word.table(caption, header, rows, widths, right=(1,))
+
+
+def _line(line: Line) -> tuple[str, ...]:
+    verdict = f"{line.word}: too few" if line.insufficient else line.word
+    told = verdict if line.decides else f"{verdict} (told only)"
+    limits = (line.interval_text or NONE, line.ok_text or NONE, line.fail_text or NONE)
+    return (line.title, line.value_text or NONE, *limits, told)
+
+
+def _conclusions(word: WordDocument, report: TrainingReport) -> None:
+    word.heading("Conclusions")
+    for one in conclusions(report.training, report.record):
+        word.bullet(one.text, bold=one.title)
+    if report.record is None:
+        return
+    word.heading("What to do", 2)
+    for advice in report.record.recommendations:
+        word.markdown(advice, "List Bullet")
+    word.markdown(report.record.next_step)
+    _largest(word, report.record)
+
+
+def _origin(word: WordDocument, report: TrainingReport) -> None:
+    word.heading("Where the numbers come from")
+    evidence = dict(report.record.evidence) if report.record else {}
+    hashes = report.training.facts.hashes | evidence
+    rows = [(name.removesuffix("_sha256").replace("_", " "), value[:16])
+            for name, value in sorted(hashes.items())]  # fmt: skip
+    rows += [(name, value) for name, value in sorted(report.training.facts.versions.items())]
+    if rows:
+        caption = "Hashes (SHA-256, first 16 digits) and versions."
+        word.table(caption, ("Of", "Value"), rows, (0.5, 0.5))
+    for line in report.missing:
+        word.paragraph(line, bold="Not shown:")

@@ -1,0 +1,62 @@
+"""The last act of training: the kept model's scores are calibrated on validation, and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distillery_core.dataset.rows import Example
+from distillery_core.files import write_json
+from distillery_core.student.checkpoint import model_sha256
+from distillery_core.student.predict import load_model, predict
+from distillery_core.student.record import write_metadata
+from distillery_core.student.score_calibration import (
+    CALIBRATION,
+    ScoreCalibration,
+    fit_calibration,
+)
+from distillery_core.student.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from distillery_core.student.run import Say
+    from distillery_core.student.training import TrainResult
+
+
+def calibrate_saved(
+    result: TrainResult,
+    val: Sequence[Example],
+    output_dir: Path,
+    settings: TrainSettings,
+    say: Say,
+) -> TrainResult:
+    """Fit maps and intervals for the model of a finished run and store them in its folder.
+
+    A model with too few validation articles for either gets none. The training record then names
+    the hash of the folder as it is with them, and says what they do.
+    """
+    student = load_model(result.model_dir, settings.device)
+    scores = predict(student, val, threads=settings.threads, calibrated=False).values
+    labels = np.array([one.labels for one in val], dtype=np.float32)
+    groups = [one.group or f"article {one.id}" for one in val]
+    found = fit_calibration(scores, labels, student.dimensions, groups)
+    if found.isotonic or found.has_intervals:
+        write_json(result.model_dir / CALIBRATION, found.model_dump(mode="json"))
+    say(_line(found))
+    record = found.model_dump(mode="json", exclude={"dimensions", "schema_version"})
+    after = {"model_sha256": model_sha256(result.model_dir), "score_calibration": record}
+    metadata = {**result.metadata, **after}
+    write_metadata(output_dir, metadata)
+    return replace(result, metadata=metadata)
+
+
+def _line(found: ScoreCalibration) -> str:
+    maps = "Isotonic calibration kept" if found.isotonic else "No isotonic calibration"
+    widths = [one.half_width for one in found.dimensions.values() if one.half_width is not None]
+    if not widths:
+        return f"{maps}: {found.reason}; no intervals"
+    mean = sum(widths) / len(widths)
+    return f"{maps}: {found.reason}; {found.coverage:.0%} intervals of {mean:.2f} to each side"

@@ -1,0 +1,103 @@
+"""What a frozen base makes of articles, computed once and kept on disk by content hash.
+
+Two kinds. `head`: the very numbers that the base's own regression head reads (a decoder's last
+token, an encoder's pooled first token), so that a linear head on them is that head. `mean`: the
+mean of the last hidden states over an article's tokens, which says more and which no
+sequence-classification model reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from distillery_core.files import sha256_json
+from distillery_core.student.batches import micro_batches, pad
+from distillery_core.student.cache import cached, keep
+from distillery_core.student.data import Encoded
+from distillery_core.student.model_factory import head_modules
+from distillery_core.student.plan import CPU_MICRO_TOKENS
+
+Kind = Literal["head", "mean"]
+_GPU_TOKENS = 32_768
+
+
+def output_layer(model: Any) -> Any:
+    """The last linear layer of the head, which gives the scores."""
+    outputs = model.config.num_labels
+    linear = [
+        module
+        for name in head_modules(model)
+        for module in [model.get_submodule(name)]
+        if isinstance(module, torch.nn.Linear) and module.out_features == outputs
+    ]
+    return linear[-1]
+
+
+def features(
+    model: Any,
+    articles: Sequence[Encoded],
+    kind: Kind,
+    pad_token_id: int,
+    base_sha256: str,
+    cache_dir: str | None,
+) -> Tensor:
+    """Float32 [articles, width] on the CPU, from the cache where these articles were read before.
+
+    Args:
+        base_sha256: of the base's weights and configuration.
+    """
+    tokens = sha256_json([article.tokens for article in articles])
+    key = sha256_json(["features 1", kind, base_sha256, tokens])
+    stored = cached(cache_dir, "features", key)
+    if stored is not None:
+        return stored["features"]
+    found = _computed(model, articles, kind, pad_token_id)
+    keep(cache_dir, "features", key, {"features": found})
+    return found
+
+
+def _computed(model: Any, articles: Sequence[Encoded], kind: Kind, pad_token_id: int) -> Tensor:
+    device = next(model.parameters()).device
+    lengths = [len(article) for article in articles]
+    most = CPU_MICRO_TOKENS if device.type == "cpu" else _GPU_TOKENS
+    rows: list[Tensor] = [torch.empty(0)] * len(articles)
+    with torch.inference_mode():
+        for piece in micro_batches(range(len(articles)), lengths, most):
+            batch = pad([articles[p] for p in piece], pad_token_id, device)
+            mask = torch.ones_like(batch.input_ids) if batch.mask is None else batch.mask
+            read = _mean if kind == "mean" else _read_by_head
+            found = read(model, batch.input_ids, mask).float().cpu()
+            for position, row in zip(piece, found, strict=True):
+                rows[position] = row
+    return torch.stack(rows)
+
+
+def _mean(model: Any, ids: Tensor, mask: Tensor) -> Tensor:
+    body = getattr(model, model.base_model_prefix)
+    return mean_state(body, ids, mask)
+
+
+def mean_state(body: Any, ids: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean of a base's last hidden states over the tokens that are no padding."""
+    hidden: Tensor = body(input_ids=ids, attention_mask=mask).last_hidden_state
+    weights = torch.ones_like(ids) if mask is None else mask
+    total: Tensor = (hidden * weights[..., None]).sum(dim=1)
+    return total / weights.sum(dim=1, keepdim=True)
+
+
+def _read_by_head(model: Any, ids: Tensor, mask: Tensor) -> Tensor:
+    """What the output layer is given, at the last token where it is given every token."""
+    seen: list[Tensor] = []
+    hook = output_layer(model).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    try:
+        model(input_ids=ids, attention_mask=mask)
+    finally:
+        hook.remove()
+    given = seen[-1]
+    if given.ndim == 2:
+        return given
+    return given[torch.arange(len(given)), mask.sum(dim=1) - 1]

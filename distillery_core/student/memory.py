@@ -1,0 +1,88 @@
+"""Memory of a run: what was used, what was too much, and the most that fits."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import sys
+from collections.abc import Callable, Sequence
+
+import torch
+
+from distillery_core.errors import UserError
+from distillery_core.student.data import Encoded
+
+_CPU_WORDS = ("can't allocate memory", "not enough memory")
+_NAMED = 8
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a GPU or on a CPU."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in _CPU_WORDS)
+
+
+def out_of_memory(step: int, piece: Sequence[Encoded], batch: int) -> UserError:
+    """The error that names what was computed when memory ran out, and what to change."""
+    longest = max(len(article) for article in piece)
+    named = ", ".join(article.id for article in piece[:_NAMED])
+    more = f" and {len(piece) - _NAMED} more" if len(piece) > _NAMED else ""
+    smaller = max(longest, len(piece) * longest // 2)
+    what = (
+        f"out of memory at step {step}: {len(piece)} articles at a time ({named}{more}), the "
+        f"longest of {longest} tokens, {len(piece) * longest:,} tokens with padding, "
+        f"of a batch of {batch}"
+    )
+    hint = (
+        f"--batch-size auto, or --tokens-per-batch {smaller} (the same steps in smaller pieces)"
+        if len(piece) > 1
+        else "--gradient-checkpointing, a shorter --max-length, --method lora, or a smaller base"
+    )
+    return UserError(what, where="memory", hint=hint)
+
+
+def largest_that_fits(attempt: Callable[[int], None], most: int) -> int:
+    """The largest of `most`, `most / 2`, `most / 4` ... for which memory suffices.
+
+    Args:
+        attempt: computes so many articles; what it raises when memory runs out is swallowed.
+
+    Raises:
+        UserError: not even one fits.
+    """
+    size = most
+    while True:
+        if _fits(attempt, size):
+            return size
+        if size == 1:
+            raise UserError(
+                "not even one article fits into memory",
+                where="--batch-size auto",
+                hint="--gradient-checkpointing, a shorter --max-length, --method lora, "
+                "or a smaller base",
+            )
+        size //= 2
+
+
+def _fits(attempt: Callable[[int], None], size: int) -> bool:
+    try:
+        attempt(size)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        fits = False
+    else:
+        fits = True
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return fits
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Most memory used so far: of tensors on a GPU, of the whole process on a CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,108 @@
+"""Puts a run down in a checkpoint, and takes it up from one."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from accelerate.utils import gather_object
+
+from distillery_core.errors import CheckFailed, UserError
+from distillery_core.student.checkpoint import model_sha256
+from distillery_core.student.record import EpochRecord
+from distillery_core.student.run import Run, Say
+from distillery_core.student.run_state import (
+    BEST,
+    RunState,
+    find_checkpoint,
+    random_state,
+    read_state,
+    refuse_other_run,
+    restore,
+    restore_random,
+    write_checkpoint,
+)
+
+
+def save_position(run: Run, say: Say) -> None:
+    """Write a checkpoint, if the run keeps any.
+
+    A disk without room for one is said, and training goes on: the last good one is still there.
+    """
+    folder = run.settings.checkpoint_dir
+    if folder is None or run.settings.fsdp:
+        return
+    states = gather_object([random_state(run.device)])
+    if run.is_main:
+        state = RunState(
+            run=run.name,
+            identity=run.identity,
+            position=replace(run.position),
+            history=[record.as_json() for record in run.history],
+            model_sha256=run.model_sha256,
+            scheduler=_plain(run.scheduler.state_dict()),
+            rates=[group["lr"] for group in run.optimizer.param_groups],
+        )
+        try:
+            write_checkpoint(
+                Path(folder),
+                state,
+                run.plain,
+                run.optimizer.optimizer,
+                run.names,
+                states,
+                run.model_dir if run.model_sha256 else None,
+                run.settings.keep,
+            )
+        except UserError as error:
+            say(f"No checkpoint: {error}")
+    run.accelerator.wait_for_everyone()
+
+
+def resume(run: Run, say: Say) -> float:
+    """Take a run up where its checkpoint stands; returns the seconds it had taken.
+
+    Raises:
+        UserError: there is no such checkpoint, or it is damaged.
+        CheckFailed: it is of another run: other settings, data or base.
+    """
+    settings = run.settings
+    if settings.fsdp:
+        raise UserError("a run with --fsdp cannot be resumed", where="--resume")
+    folder = Path(settings.checkpoint_dir) if settings.checkpoint_dir else None
+    path = find_checkpoint(settings.resume or "", folder)
+    state = read_state(path)
+    refuse_other_run(path, state.identity, run.identity)
+    restore(path, state, run.plain, run.optimizer.optimizer, run.names)
+    functions = [None] * len(run.optimizer.param_groups)  # the new run has its own
+    run.scheduler.load_state_dict({**state.scheduler, "lr_lambdas": functions})
+    restore_random(path, state, run.accelerator.process_index, run.device)
+    run.name, run.position = state.run, state.position
+    run.history = [EpochRecord(**entry) for entry in state.history]
+    run.model_sha256 = state.model_sha256
+    if run.is_main:
+        _put_best_back(run, path)
+    run.accelerator.wait_for_everyone()
+    say(f"Resumed from {path}: epoch {state.position.epoch}, step {state.position.step}")
+    return state.position.seconds
+
+
+def _put_best_back(run: Run, path: Path) -> None:
+    """The best model so far, where the output folder holds another one or none."""
+    if not run.model_sha256:
+        return
+    if run.model_dir.is_dir() and model_sha256(run.model_dir) == run.model_sha256:
+        return
+    if not (path / BEST).is_dir() or model_sha256(path / BEST) != run.model_sha256:
+        raise CheckFailed(
+            f"the best model of the run is neither in {run.model_dir} nor in {path}",
+            hint="leave --resume out to begin anew",
+        )
+    shutil.rmtree(run.model_dir, ignore_errors=True)
+    shutil.copytree(path / BEST, run.model_dir)
+
+
+def _plain(state: dict[str, object]) -> dict[str, object]:
+    """The schedule's state without its functions."""
+    return {key: value for key, value in state.items() if key != "lr_lambdas"}

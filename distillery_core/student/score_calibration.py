@@ -1,0 +1,227 @@
+"""Calibration of a student's scores after training: monotone maps, and intervals with coverage.
+
+A regression head shrinks towards the middle; isotonic regression on the validation articles
+(Zadrozny and Elkan 2002) undoes what of it is monotone. Intervals are split conformal (Lei et al.
+2018): the quantile of absolute residuals that no article took part in fitting.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from distillery_core.errors import UserError
+from distillery_core.student.bootstrap import Interval, paired_bootstrap
+from distillery_core.student.metrics import Array, article_errors
+from distillery_core.types import SCORE_MAX, SCORE_MIN
+
+CALIBRATION = "score_calibration.json"
+MIN_ROWS = 200
+"""Validation articles that isotonic maps need (criteria, model evaluation)."""
+MIN_INTERVAL_ROWS = 50
+"""Fewer give intervals whose true coverage strays by more than 4 points (a Beta distribution)."""
+COVERAGE = 0.9
+FOLDS = 5
+_SEED = 0
+
+
+class DimensionCalibration(BaseModel):
+    """One dimension: knots of its map (both rising, 0-10) and the half width of its interval."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scores: tuple[float, ...] = ()
+    calibrated: tuple[float, ...] = ()
+    half_width: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _is_a_map(self) -> DimensionCalibration:
+        rising = all(a <= b for a, b in zip(self.scores, self.scores[1:], strict=False))
+        if not rising or len(self.scores) != len(self.calibrated):
+            raise ValueError("scores must rise, with one calibrated value each")
+        return self
+
+
+class ScoreCalibration(BaseModel):
+    """What `score_calibration.json` in a model folder holds.
+
+    Attributes:
+        rows: validation articles that it was made from.
+        isotonic: whether the maps are applied: only if they help beyond chance.
+        mae: validation MAE as the model scores; `calibrated_mae` is cross-fitted.
+        gain: `calibrated_mae - mae` with its 95 % paired bootstrap interval; None below MIN_ROWS.
+        coverage: share of labels that an interval is to hold.
+        reason: why the maps are applied or not.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    rows: int
+    isotonic: bool
+    mae: float
+    calibrated_mae: float | None = None
+    gain: tuple[float, float, float] | None = None
+    coverage: float = COVERAGE
+    reason: str
+    dimensions: dict[str, DimensionCalibration]
+
+    def apply(self, scores: Array) -> Array:
+        """Calibrated scores, float32 [articles, dimensions]; NaN stays NaN."""
+        if not self.isotonic:
+            return scores
+        columns = [
+            np.interp(scores[:, at], one.scores, one.calibrated)
+            for at, one in enumerate(self.dimensions.values())
+        ]
+        return np.stack(columns, axis=1).astype(np.float32)
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether there were enough articles for them."""
+        return all(one.half_width is not None for one in self.dimensions.values())
+
+    def intervals(self, scores: Array) -> tuple[Array, Array] | None:
+        """Lower and upper ends around calibrated scores, within 0-10; None where there are none."""
+        if not self.has_intervals:
+            return None
+        half = np.array([one.half_width for one in self.dimensions.values()], dtype=np.float32)
+        return (
+            np.clip(scores - half, SCORE_MIN, SCORE_MAX),
+            np.clip(scores + half, SCORE_MIN, SCORE_MAX),
+        )
+
+
+def fit_calibration(
+    scores: Array, labels: Array, dimensions: Sequence[str], groups: Sequence[object] | None = None
+) -> ScoreCalibration:
+    """Fit maps and intervals on validation articles.
+
+    Args:
+        scores, labels: [articles, dimensions], 0-10, finite; the scores of the kept checkpoint.
+        groups: near-duplicates, which stay on one side of every fold.
+    """
+    rows = len(scores)
+    error = float(article_errors(scores, labels).mean())
+    if rows < MIN_ROWS:
+        reason = f"{rows} validation articles, isotonic maps need {MIN_ROWS}"
+        return _without_maps(scores, labels, dimensions, error, reason)
+    held_out = _cross_fitted(scores, labels, groups)
+    gain = paired_bootstrap(
+        article_errors(held_out, labels), article_errors(scores, labels), groups
+    )
+    after, interval = error + gain.value, (gain.value, gain.low, gain.high)
+    if gain.high >= 0:
+        reason = f"validation MAE {_change(gain)}: no gain beyond chance"
+        plain = _without_maps(scores, labels, dimensions, error, reason)
+        return plain.model_copy(update={"calibrated_mae": after, "gain": interval})
+    widths = _half_widths(held_out, labels)
+    maps = {
+        name: _map(scores[:, at], labels[:, at], widths[at]) for at, name in enumerate(dimensions)
+    }
+    return ScoreCalibration(
+        rows=rows,
+        isotonic=True,
+        mae=error,
+        calibrated_mae=after,
+        gain=interval,
+        reason=f"validation MAE {_change(gain)}",
+        dimensions=maps,
+    )
+
+
+def read_calibration(folder: Path, dimensions: Sequence[str]) -> ScoreCalibration | None:
+    """The calibration of a model folder, None where it has none.
+
+    Raises:
+        UserError: the file is not understood, or is for other dimensions.
+    """
+    path = folder / CALIBRATION
+    if not path.is_file():
+        return None
+    try:
+        found = ScoreCalibration.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (ValidationError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(f"not a score calibration: {first}", where=path) from None
+    if tuple(found.dimensions) != tuple(dimensions):
+        raise UserError("is for other dimensions than the model", where=path)
+    return found
+
+
+def coverage_of(low: Array, high: Array, labels: Array) -> list[float]:
+    """Share of labels within the intervals, a number for each dimension."""
+    inside = (labels >= low) & (labels <= high)
+    return [float(share) for share in inside.mean(axis=0)]
+
+
+def _without_maps(
+    scores: Array, labels: Array, dimensions: Sequence[str], error: float, reason: str
+) -> ScoreCalibration:
+    widths = _half_widths(scores, labels)
+    return ScoreCalibration(
+        rows=len(scores),
+        isotonic=False,
+        mae=error,
+        reason=reason,
+        dimensions={
+            name: DimensionCalibration(half_width=widths[at]) for at, name in enumerate(dimensions)
+        },
+    )
+
+
+def _cross_fitted(scores: Array, labels: Array, groups: Sequence[object] | None) -> Array:
+    """Scores mapped by what the other folds taught, [articles, dimensions]."""
+    fold_of = _folds(len(scores), groups)
+    mapped = np.empty_like(scores)
+    for fold in range(FOLDS):
+        held = fold_of == fold
+        for at in range(scores.shape[1]):
+            taught = _isotonic(scores[~held, at], labels[~held, at])
+            mapped[held, at] = np.interp(scores[held, at], *taught)
+    return mapped
+
+
+def _folds(rows: int, groups: Sequence[object] | None) -> Array:
+    keys = list(groups) if groups is not None else list(range(rows))
+    units = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    shuffled = np.random.default_rng(_SEED).permutation(len(units)) % FOLDS
+    return np.array([shuffled[units[key]] for key in keys])
+
+
+def _isotonic(scores: Array, labels: Array) -> tuple[Array, Array]:
+    """Knots of the rising function nearest to the labels in squared error."""
+    from sklearn.isotonic import IsotonicRegression
+
+    fitted = IsotonicRegression(y_min=SCORE_MIN, y_max=SCORE_MAX, out_of_bounds="clip").fit(
+        scores.astype(np.float64), labels.astype(np.float64)
+    )
+    return fitted.X_thresholds_, fitted.y_thresholds_
+
+
+def _map(scores: Array, labels: Array, half_width: float | None) -> DimensionCalibration:
+    knots, values = _isotonic(scores, labels)
+    return DimensionCalibration(
+        scores=tuple(round(float(x), 6) for x in knots),
+        calibrated=tuple(round(float(y), 6) for y in values),
+        half_width=half_width,
+    )
+
+
+def _half_widths(scores: Array, labels: Array) -> list[float | None]:
+    """The conformal quantile of each dimension: the ceil((n + 1) * coverage)-th residual."""
+    rows = len(scores)
+    if rows < MIN_INTERVAL_ROWS:
+        return [None] * scores.shape[1]
+    rank = int(np.ceil((rows + 1) * COVERAGE))
+    residuals = np.sort(np.abs(labels - scores), axis=0)
+    return [round(float(value), 6) for value in residuals[rank - 1]]
+
+
+def _change(gain: Interval) -> str:
+    return f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}), cross-fitted"

@@ -1,0 +1,107 @@
+"""A base model as numbers: how many parameters, layers and FLOPs, from its configuration alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from distillery_core.errors import UserError
+from distillery_core.student.model_factory import is_head, load_base, locate, quiet_transformers
+
+_SHIPPED = Path(__file__).with_name("bases.json")
+_GATES = {"gate_proj", "Wi"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What memory and speed of a student depend on.
+
+    Attributes:
+        parameters: all of them, the regression head included; there is no language-model head.
+        linear: parameters of the matrices inside the layers, which every token passes.
+        linear_sides: sum of inputs and outputs of those matrices: a LoRA adapter of rank r holds
+            r times as many parameters.
+        head: parameters of what stands above the last layer.
+        largest: parameters of the largest of the matrices.
+        key_value: width of keys and of values.
+        inner: width of the feed-forward part; `gated` where it multiplies two branches.
+        causal: a token sees only what stands before it.
+    """
+
+    parameters: int
+    linear: int
+    linear_sides: int
+    head: int
+    largest: int
+    layers: int
+    hidden: int
+    key_value: int
+    inner: int
+    gated: bool
+    causal: bool
+
+
+def shape_of(model_name: str, outputs: int) -> Shape:
+    """The shape of a base under a head of so many outputs; nothing but its config is read.
+
+    Raises:
+        UserError: no such base, or none for sequence classification.
+    """
+    config = base_config(model_name)
+    config.num_labels = outputs
+    with quiet_transformers(), torch.device("meta"):
+        try:
+            model = AutoModelForSequenceClassification.from_config(config)
+        except (ValueError, AttributeError, TypeError) as error:
+            what = f"no sequence classification for this base: {error}"
+            raise UserError(what, where=model_name) from error
+    return describe_model(model)
+
+
+def base_config(model_name: str) -> Any:
+    """The configuration of a base, from the shipped table where it stands there.
+
+    Raises:
+        UserError: it cannot be found or read.
+    """
+    shipped = json.loads(_SHIPPED.read_text(encoding="utf-8")).get(model_name)
+    if shipped is not None:
+        return AutoConfig.for_model(**shipped)
+    source = locate(model_name)
+    with quiet_transformers():
+        return load_base(AutoConfig, source, model_name)
+
+
+def describe_model(model: Any) -> Shape:
+    """The shape of a built model; its tensors may be on the meta device."""
+    text = model.config.get_text_config()
+    linear = dict(_inner_matrices(model))
+    inside = [m for name, m in linear.items() if ".pooler." not in f".{name}."]
+    heads = int(getattr(text, "num_attention_heads", 1))
+    width = int(getattr(text, "head_dim", None) or text.hidden_size // heads)
+    return Shape(
+        parameters=sum(p.numel() for p in model.parameters()),
+        linear=sum(m.weight.numel() for m in inside),
+        linear_sides=sum(m.in_features + m.out_features for m in inside),
+        head=sum(p.numel() for name, p in model.named_parameters() if is_head(model, name)),
+        largest=max((m.weight.numel() for m in inside), default=0),
+        layers=int(text.num_hidden_layers),
+        hidden=int(text.hidden_size),
+        key_value=int(getattr(text, "num_key_value_heads", heads)) * width,
+        inner=int(getattr(text, "intermediate_size", 4 * text.hidden_size)),
+        gated=any(name.rsplit(".", 1)[-1] in _GATES for name in linear),
+        causal=hasattr(model, "score"),
+    )
+
+
+def _inner_matrices(model: Any) -> list[tuple[str, torch.nn.Linear]]:
+    return [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and not is_head(model, f"{name}.weight")
+    ]

@@ -1,0 +1,50 @@
+"""Weights shared among several devices (FSDP2), for bases whose copies would not fit one each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distillery_core.errors import UserError
+
+
+def shard(model: Any, processes: int) -> None:
+    """Share the weights of each layer, and then of the rest, among all processes.
+
+    Raises:
+        UserError: there is only one process.
+    """
+    from torch.distributed.fsdp import fully_shard
+
+    if processes == 1:
+        raise UserError(
+            "--fsdp shares the weights among several devices, there is one",
+            where="--fsdp",
+            hint="--devices 2 --fsdp",
+        )
+    for layer in _layers(model):
+        fully_shard(layer)
+    fully_shard(model)
+
+
+def full_state(model: Any) -> dict[str, Tensor]:
+    """All weights, gathered on the CPU; every process calls it, the first one gets them."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    state: dict[str, Any] = get_model_state_dict(model, options=options)
+    return state
+
+
+def whole(parameter: Tensor) -> Tensor:
+    """A parameter's own numbers, gathered where they are shared; every process calls it."""
+    gather = getattr(parameter, "full_tensor", None)
+    return parameter if gather is None else gather()  # type: ignore[no-any-return]
+
+
+def _layers(model: Any) -> list[torch.nn.Module]:
+    """The layers that transformers says are never split."""
+    names = set(getattr(model, "_no_split_modules", None) or ())
+    return [module for module in model.modules() if type(module).__name__ in names]

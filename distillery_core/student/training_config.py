@@ -1,0 +1,107 @@
+"""Training configs: YAML in the seed's shape, `filter`, `model` and `training`, read and written.
+
+A config names what a run is asked to do; the command line wins over it, and it wins over the
+filter's own `training` section. What came of all three is stored beside the model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from distillery_core.errors import UserError
+from distillery_core.files import write_text
+from distillery_core.filters.filter import Filter
+from distillery_core.student.settings import HOW_NOT_WHAT, TrainSettings
+from distillery_core.yaml_source import load_model
+
+CONFIG = "training_config.yaml"
+"""The resolved config, beside training_metadata.json."""
+
+_MODEL_KEYS = {"model_name": "name", "max_length": "max_length"}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class FilterSection(_Section):
+    """Which filter is trained; name and version are compared with the filter's own."""
+
+    path: str | None = None
+    name: str | None = None
+    version: str | float | None = None
+
+
+class ModelSection(_Section):
+    """The base."""
+
+    name: str | None = None
+    max_length: int | None = Field(default=None, ge=16)
+
+
+def _training_section() -> type[BaseModel]:
+    """One optional key for each training setting, under its own name."""
+    hints = get_type_hints(TrainSettings)
+    fields: dict[str, Any] = {
+        name: (hint | None, None)
+        for name, hint in hints.items()
+        if name not in _MODEL_KEYS and name not in HOW_NOT_WHAT - {"checkpoint_every", "keep"}
+    }
+    return create_model("TrainingSection", __base__=_Section, **fields)
+
+
+TrainingSection = _training_section()
+
+
+class ConfigFile(_Section):
+    """The whole file."""
+
+    filter: FilterSection = FilterSection()
+    model: ModelSection = ModelSection()
+    training: TrainingSection = TrainingSection()  # type: ignore[valid-type]
+
+    def settings(self) -> dict[str, Any]:
+        """The training settings that the file gives."""
+        given: dict[str, Any] = self.training.model_dump(exclude_none=True)  # type: ignore[attr-defined]
+        named = {"model_name": self.model.name, "max_length": self.model.max_length}
+        return given | {name: value for name, value in named.items() if value is not None}
+
+
+def read_config(path: Path) -> ConfigFile:
+    """Read a training config.
+
+    Raises:
+        UserErrors: every key that is not understood and every bad value, with its line.
+    """
+    return load_model(path, ConfigFile)
+
+
+def refuse_other_filter(config: ConfigFile, filter: Filter, path: Path) -> None:
+    """Raise a UserError when a config was written for another filter, or version of it."""
+    about = config.filter
+    if about.name is not None and about.name != filter.name:
+        what = f"filter.name is {about.name!r}, the filter is {filter.label}"
+        raise UserError(what, where=path, hint="name the filter that the config is for")
+    version = None if about.version is None else str(about.version)
+    if version is not None and version != filter.config.filter.version:
+        what = f"filter.version is {version}, the filter has {filter.config.filter.version}"
+        raise UserError(what, where=path, hint="correct the version in the config")
+
+
+def write_config(output_dir: Path, filter: Filter, settings: TrainSettings) -> None:
+    """Write the resolved config: what `--config` reads to train the same again."""
+    given = settings.deciding()
+    model = {key: given.pop(name) for name, key in _MODEL_KEYS.items()}
+    about = {
+        "path": f"filters/{filter.name}/v{filter.version}",
+        "name": filter.name,
+        "version": filter.config.filter.version,
+    }
+    training = {name: value for name, value in given.items() if value is not None}
+    text = yaml.safe_dump({"filter": about, "model": model, "training": training}, sort_keys=False)
+    head = "# Written by `distillery train`; with `--config` it trains the same again.\n"
+    write_text(output_dir / CONFIG, head + text)

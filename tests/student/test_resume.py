@@ -1,0 +1,277 @@
+"""Resuming: a killed run goes on bit for bit, another run is refused, a full disk costs nothing."""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from distillery_core.errors import CheckFailed, UserError
+from distillery_core.filters.filter import Filter
+from distillery_core.student.checkpoint import model_sha256
+from distillery_core.student.run_state import checkpoints
+from distillery_core.student.settings import TrainSettings
+from distillery_core.student.training import TrainResult, train
+
+Make = Callable[..., TrainSettings]
+METHODS = ("full", "lora")
+TIMES = {"seconds", "tokens_per_second", "model_flops_utilisation", "peak_memory_bytes"}
+STEPS = 24
+"""96 training articles, 8 a step, 2 epochs."""
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+from distillery_core.filters.filter import load_filter
+from distillery_core.student.settings import TrainSettings
+from distillery_core.student.training import train
+
+for line in sys.stdin:  # a child for each method, so that torch is imported once
+    job = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        def kill(done, total, note=""):
+            if done == job["step"]:
+                os.kill(os.getpid(), signal.SIGKILL)
+        train(load_filter(Path(job["filter"])), Path(job["data"]), Path(job["out"]),
+              TrainSettings(**job["settings"]), progress=kill)
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL, "it was to be killed"
+"""
+
+
+@pytest.fixture(scope="module")
+def killed(
+    filter_: Filter,
+    data_dir: Path,
+    base: Callable[[str], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, tuple[TrainSettings, Path, int]]:
+    """A run of each method, killed by the system at a random step."""
+    root = tmp_path_factory.mktemp("killed")
+    found, jobs = {}, []
+    for method in METHODS:
+        step = random.randrange(4, STEPS)
+        settings = TrainSettings(
+            model_name=str(base("bert")), max_length=64, epochs=2, batch_size=8,
+            learning_rate=5e-3, precision="float32", device="cpu", threads=1, dropout=0.2,
+            micro_batch_tokens=300, method=method, checkpoint_every=3,
+            checkpoint_dir=str(root / method / "checkpoints"),
+        )  # fmt: skip
+        found[method] = (settings, root / method / "out", step)
+        paths = {"filter": filter_.folder, "data": data_dir, "out": root / method / "out"}
+        job = {name: str(path) for name, path in paths.items()}
+        jobs.append(json.dumps({**job, "settings": asdict(settings), "step": step}))
+    subprocess.run([sys.executable, "-c", KILLED], input="\n".join(jobs), text=True, check=True)
+    return found
+
+
+def without_times(result: TrainResult) -> list[dict[str, object]]:
+    return [
+        {key: value for key, value in record.as_json().items() if key not in TIMES}
+        for record in result.history
+    ]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_killed_run_goes_on_bit_for_bit(
+    method: str,
+    killed: dict[str, tuple[TrainSettings, Path, int]],
+    filter_: Filter,
+    data_dir: Path,
+    tmp_path: Path,
+) -> None:
+    settings, out, step = killed[method]
+    whole = train(filter_, data_dir, tmp_path, changed(settings, checkpoint_dir=None))
+    lines: list[str] = []
+    counted: list[int] = []
+    resumed = train(
+        filter_,
+        data_dir,
+        out,
+        changed(settings, resume="newest"),
+        progress=lambda done, total, note="": counted.append(done),
+        say=lines.append,
+    )
+    assert any(line.startswith("Resumed from") for line in lines)
+    assert step - 3 <= counted[0] - 1 < step
+    assert without_times(resumed) == without_times(whole), f"killed at step {step}"
+    for name in ("model.safetensors", "config.json"):
+        assert (out / "model" / name).read_bytes() == (tmp_path / "model" / name).read_bytes(), step
+    for key in ("num_trainable_parameters", "weights_moved", "best_val_mae", "total_steps"):
+        assert resumed.metadata[key] == whole.metadata[key]
+    assert resumed.metadata["complete"] is True
+
+
+def changed(settings: TrainSettings, **values: object) -> TrainSettings:
+    return TrainSettings(**{**asdict(settings), **values})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def stopped(
+    filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
+) -> tuple[TrainSettings, Path]:
+    """A LoRA run that was interrupted in its third epoch."""
+    folder = tmp_path / "checkpoints"
+    asked = settings(
+        method="lora", epochs=3, checkpoint_dir=str(folder), keep=1, micro_batch_tokens=2000
+    )
+
+    def stop(done: int, total: int | None, note: str = "") -> None:
+        if done == 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(filter_, data_dir, tmp_path / "out", asked, progress=stop)
+    assert [path.name for path in checkpoints(folder)] == ["epoch_2"]
+    return changed(asked, resume="newest"), tmp_path / "out"
+
+
+def test_an_adapter_moves_after_one_resumed_step(
+    stopped: tuple[TrainSettings, Path], filter_: Filter, data_dir: Path
+) -> None:
+    """A run elsewhere resumed with its adapter frozen, and only the head trained on."""
+    asked, out = stopped
+    before = load_file(checkpoints(Path(asked.checkpoint_dir or ""))[-1] / "weights.safetensors")
+    assert sum(".lora_" in name for name in before) == 28
+
+    def stop(done: int, total: int | None, note: str = "") -> None:
+        if done == 26:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(filter_, data_dir, out, changed(asked, checkpoint_every=1), progress=stop)
+    newest = checkpoints(Path(asked.checkpoint_dir or ""))[-1]
+    assert newest.name == "step_25"
+    after = load_file(newest / "weights.safetensors")
+    assert set(after) == set(before)
+    moved = [name for name in before if not torch.equal(before[name], after[name])]
+    assert len(moved) == len(before)
+
+
+def test_a_path_and_a_lost_output_folder(
+    stopped: tuple[TrainSettings, Path], filter_: Filter, data_dir: Path, tmp_path: Path
+) -> None:
+    """The best model so far lies in the checkpoint, and comes back where it is lost."""
+    asked, _ = stopped
+    path = str(checkpoints(Path(asked.checkpoint_dir or ""))[-1])
+    frozen_after = changed(asked, resume=path, checkpoint_dir=None)
+
+    def stop(done: int, total: int | None, note: str = "") -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(filter_, data_dir, tmp_path / "elsewhere", frozen_after, progress=stop)
+    state = json.loads((Path(path) / "state.json").read_text())
+    assert model_sha256(tmp_path / "elsewhere" / "model") == state["model_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"learning_rate": 1e-3}, "learning_rate was 0.005 and is 0.001 now"),
+        ({"epochs": 5}, "epochs was 3 and is 5 now"),
+        ({"method": "full"}, "num_trainable_parameters was"),
+        ({"lora_rank": 4}, "lora_rank was 16 and is 4 now"),
+    ],
+)
+def test_changed_settings_are_refused(
+    stopped: tuple[TrainSettings, Path],
+    filter_: Filter,
+    data_dir: Path,
+    change: dict[str, object],
+    reason: str,
+) -> None:
+    asked, out = stopped
+    before = model_sha256(out / "model")
+    with pytest.raises(CheckFailed, match="is of another run") as caught:
+        train(filter_, data_dir, out, changed(asked, **change))
+    assert reason in str(caught.value)
+    assert model_sha256(out / "model") == before
+
+
+def test_other_data_and_a_damaged_checkpoint_are_refused(
+    stopped: tuple[TrainSettings, Path], filter_: Filter, data_dir: Path
+) -> None:
+    asked, out = stopped
+    newest = checkpoints(Path(asked.checkpoint_dir or ""))[-1]
+    state = json.loads((newest / "state.json").read_text())
+    state["identity"]["dataset_sha256"] = "0" * 64
+    whole = (newest / "state.json").read_text()
+    (newest / "state.json").write_text(json.dumps(state))
+    with pytest.raises(CheckFailed, match="dataset_sha256 was 000000000000 and is"):
+        train(filter_, data_dir, out, asked)
+    (newest / "state.json").write_text(whole)
+    weights = newest / "optimizer.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-8] + b"damaged!")
+    with pytest.raises(UserError, match=r"optimizer\.safetensors changed since"):
+        train(filter_, data_dir, out, asked)
+
+
+def test_nothing_to_resume_from(
+    filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
+) -> None:
+    asked = settings(resume="newest", checkpoint_dir=str(tmp_path / "none"))
+    with pytest.raises(UserError, match="no checkpoint to resume from"):
+        train(filter_, data_dir, tmp_path / "out", asked)
+    with pytest.raises(UserError, match="no checkpoint stands there"):
+        train(filter_, data_dir, tmp_path / "out", changed(asked, resume=str(tmp_path / "x")))
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As on a disk that is full: writing beyond fails with "File too large"."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(
+    filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
+) -> None:
+    folder = tmp_path / "checkpoints"
+    asked = settings(
+        checkpoint_dir=str(folder), checkpoint_every=1, keep=2, micro_batch_tokens=2000
+    )
+    lines: list[str] = []
+    disk = ExitStack()
+
+    def fill(done: int, total: int | None, note: str = "") -> None:
+        if done == 5:
+            disk.enter_context(files_of_at_most(100_000))
+        if done == 8:
+            raise KeyboardInterrupt
+
+    with disk, pytest.raises(KeyboardInterrupt):
+        train(filter_, data_dir, tmp_path / "out", asked, progress=fill, say=lines.append)
+    said = [line for line in lines if line.startswith("No checkpoint")]
+    assert len(said) == 3, lines
+    assert "step_4 is still there" in said[0]
+    assert [path.name for path in checkpoints(folder)] == ["step_3", "step_4"]
+    assert not list(folder.glob(".*.tmp"))
+    resumed = train(filter_, data_dir, tmp_path / "out", changed(asked, resume="newest"))
+    assert resumed.metadata["complete"] is True
+
+
+def test_only_so_many_are_kept_and_none_of_an_earlier_run(
+    stopped: tuple[TrainSettings, Path], filter_: Filter, data_dir: Path
+) -> None:
+    asked, out = stopped
+    folder = Path(asked.checkpoint_dir or "")
+    anew = changed(asked, resume=None, keep=2, checkpoint_every=5)
+    train(filter_, data_dir, out, anew)
+    assert [path.name for path in checkpoints(folder)] == ["step_30", "step_35"]
+    assert not [path for path in folder.rglob("*") if path.suffix in {".pt", ".bin", ".pkl"}]
