@@ -49,5 +49,6 @@ def test_a_registry_that_does_not_answer_stops_no_promotion(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    caplog.set_level("WARNING", logger="distillery_core.model_registry")
     assert register_promoted(tracked, "crisis", tracked / "a", {"model_sha256": "a"}) is None
     assert "registry did not take the promotion" in caplog.text

@@ -9,6 +9,7 @@ grounding.py words.py  did the oracle read       record_check.py        does the
 rounds.py pooling.py   no result is forgotten    evaluation.py          judges and writes
 scopes.py people.py    classes by others         evaluation_people.py   student beside people
 evaluation_files.py    results without a model   evaluation_baselines.py what it must beat
+evaluation_points.py   articles for plots        evaluation_calibration.py maps and intervals on test
 predicting.py          scores and speed          learning.py            what more labels would buy
 incumbent.py           the version before        tripwires.py           what cannot be true
 probes.py              attacks on an oracle      prompt_edits.py        proposals as a diff
@@ -17,5 +18,5 @@ readiness.py           an oracle on random articles
 
 definition.py  agents/<agent>/agent.yaml         reader.py reading.py   a model reads, checked
 advice.py      an action for each line           evidence_text.py       what it is shown
-publishing.py  writes record and sealed report   evaluation_points.py   articles for the page's plots
+publishing.py  writes record and sealed report
 """

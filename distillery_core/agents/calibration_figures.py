@@ -166,7 +166,8 @@ def pool_figures(filter: Filter, pool: Sequence[Round], current: Round) -> list[
 
 
 def costs(current: Round, spent: Spent, others: Sequence[Round], remaining: int | None) -> Costs:
-    """Money of this round, of all rounds so far, to fix the prompt, and for the rest.
+    """Money of this round, of all rounds so far (what recorded answers would have cost is not added
+    to what others did), to fix the prompt, and for the rest.
 
     A fix is the same sample once more with a changed prompt, then a fresh validation sample of the
     same size; each is taken to cost what this round did.
@@ -177,7 +178,7 @@ def costs(current: Round, spent: Spent, others: Sequence[Round], remaining: int 
         paid=current.paid,
         spent=spent,
         this_round=current.cost_usd,
-        so_far=current.cost_usd + sum(one.cost_usd for one in others),
+        so_far=current.cost_usd + sum(one.cost_usd for one in others if one.paid is current.paid),
         per_article=each,
         to_fix=None if each is None else current.cost_usd * 2,
         remaining=remaining,

@@ -52,6 +52,7 @@ def evaluate_model(
     others: Sequence[OtherVersion] = (),
     reader: Reader | None = None,
     people: People = NOBODY,
+    cache_dir: Path | None = None,
     threads: int | None = None,
     progress: Progress = silent,
 ) -> Evaluated:
@@ -69,6 +70,7 @@ def evaluate_model(
         others: the filter's other versions, of which no result may be a copy.
         reader: a model that reads the evidence.
         people: what people judged; their scores of test articles are shown beside the others.
+        cache_dir: where training keeps features of articles.
 
     Raises:
         UserError: model, dataset or training record are missing or belong to another filter.
@@ -83,6 +85,7 @@ def evaluate_model(
         incumbent=incumbent,
         no_incumbent=no_incumbent,
         others=others,
+        cache_dir=cache_dir,
         threads=threads,
         progress=progress,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from markupsafe import Markup
 from distillery_core.agents import evaluation_figures as figures
 from distillery_core.agents.calibration_lines import Measured
 from distillery_core.agents.definition import Agent, load_agent
+from distillery_core.agents.evaluation_calibration import calibration_on_test
 from distillery_core.agents.evaluation_evidence import EvaluationEvidence
 from distillery_core.agents.evaluation_lines import evaluation_measurements
 from distillery_core.agents.evaluation_people import people_on_test
@@ -82,6 +84,7 @@ def _context(
     metadata = evidence.metadata
     dimensions = figures.dimension_results(evidence)
     noise = [one.noise for one in dimensions if one.noise is not None]
+    floor = sum(noise) / len(noise) if noise else None
     return {
         **figures.action_facts(evidence, measured),
         "date": evidence.date,
@@ -97,11 +100,13 @@ def _context(
         "rivals": figures.rivals(evidence),
         "finding": figures.finding(evidence, filter.operating_point),
         "accuracy": figures.accuracy(evidence),
-        "noise_floor": sum(noise) / len(noise) if noise else None,
+        "noise_floor": floor,
+        "least_error": None if floor is None else floor / math.sqrt(2),
         "worst": figures.worst_cases(
             evidence, agent.declared.reading.worst, filter.config.reports.excerpt_chars
         ),
         "reliability": figures.reliability(evidence),
+        "calibration": calibration_on_test(evidence),
         "learning": learning(evidence.learning, evidence.test.groups)
         if evidence.learning
         else None,
@@ -133,6 +138,7 @@ _PLAIN = (
     "kind_reason",
     "accuracy",
     "noise_floor",
+    "least_error",
     "size_bytes",
     "num_parameters",
     "num_trainable_parameters",
@@ -154,6 +160,7 @@ def _numbers(context: Mapping[str, Any]) -> dict[str, Any]:
         "learning": asdict(context["learning"]) if context["learning"] else None,
         "speed": asdict(speed) if speed else None,
         "people": context["people"].numbers() if context["people"] else None,
+        "calibration": context["calibration"].numbers() if context["calibration"] else None,
     }
 
 
@@ -170,6 +177,11 @@ def draw(folder: Path, evidence: EvaluationEvidence) -> None:
         folder / "predicted_vs_labelled.png", test.predictions, test.labels, names
     )
     plots.dimension_errors(folder / "per_dimension_mae.png", names, errors)
+    bins = figures.reliability(evidence).bins
+    plots.reliability(
+        folder / "reliability.png",
+        [(one.predicted, one.labelled, one.n) for one in bins if one.predicted is not None],
+    )
     plots.epochs(
         folder / "epochs.png", evidence.train_errors, evidence.val_errors, evidence.kept_epoch
     )

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from distillery_core.agents.evaluation_evidence import LearningCurve, LearningPoint
 from distillery_core.dataset.manifest import Manifest
 from distillery_core.dataset.rows import Example
+from distillery_core.errors import UserError
 from distillery_core.files import sha256_text
 from distillery_core.filters.filter import Filter
 from distillery_core.filters.text_view import student_text, text_view
 from distillery_core.student import baselines
+from distillery_core.student.frozen_baseline import BaseFeatures, base_features
 from distillery_core.student.metrics import Array, article_errors
+from distillery_core.student.settings import TrainSettings
 
 LEARNING_SHARES = (0.25, 0.5)
 _LEAST_ARTICLES = 20
 """A quarter of the training articles below which no learning curve is drawn."""
+
+
+TFIDF = "TF-IDF + ridge"
+EMBEDDINGS = "frozen embeddings + ridge"
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Features of the student's base, and what a ridge on all of them predicts for test."""
+
+    features: BaseFeatures
+    predictions: Array
 
 
 @dataclass(frozen=True)
@@ -60,29 +77,79 @@ def source_predictions(splits: Splits) -> Array | None:
     return baselines.per_source(labels_of(splits.train), sources, wanted)
 
 
-def tfidf_learning_curve(
-    filter: Filter, manifest: Manifest, splits: Splits, tfidf: Array
-) -> LearningCurve | None:
-    """What 25 %, 50 % and 100 % of the training labels give to TF-IDF + ridge.
+def embedded(
+    filter: Filter, metadata: Mapping[str, Any], splits: Splits, cache_dir: Path | None
+) -> Embedded | None:
+    """The student's own base, untrained, under a ridge; None where no run left its features.
 
-    The shares are nested and drawn by a hash of the article's id. None for so few articles that a
-    quarter of them says nothing.
+    Args:
+        metadata: the training record, which names base, length and seed.
+    """
+    settings = _base_settings(metadata)
+    if cache_dir is None or settings is None:
+        return None
+    every = (splits.train, splits.val, splits.test)
+    found = base_features(filter, settings, *every, str(cache_dir))
+    return None if found is None else Embedded(found, embedding_predictions(found, splits))
+
+
+def _base_settings(metadata: Mapping[str, Any]) -> TrainSettings | None:
+    asked = metadata.get("settings")
+    known = asked if isinstance(asked, Mapping) else {}
+    given = {name: known.get(name) for name in ("model_name", "max_length", "seed")}
+    try:
+        return TrainSettings(**given) if all(given.values()) else None
+    except (UserError, TypeError):
+        return None
+
+
+def embedding_predictions(
+    features: BaseFeatures, splits: Splits, some: Sequence[int] | None = None
+) -> Array:
+    """Frozen embeddings + ridge on test, trained on all training articles or on some, by row."""
+    rows = slice(None) if some is None else list(some)
+    return baselines.ridge(
+        features.train[rows],
+        labels_of(splits.train)[rows],
+        features.val,
+        labels_of(splits.val),
+        features.test,
+    )
+
+
+def learning_curve(
+    filter: Filter, manifest: Manifest, splits: Splits, tfidf: Array, base: Embedded | None
+) -> LearningCurve | None:
+    """What 25 %, 50 % and 100 % of the training labels give to a baseline.
+
+    To frozen embeddings + ridge where there are any, which are nearer to the student; else to
+    TF-IDF + ridge. The shares are nested and drawn by a hash of the article's id. None for so few
+    articles that a quarter of them says nothing.
 
     Args:
         tfidf: its predictions with all training articles.
+        base: the student's base, where its features are at hand.
     """
-    train = sorted(splits.train, key=lambda one: sha256_text(one.id))
+    train = splits.train
     if len(train) * LEARNING_SHARES[0] < _LEAST_ARTICLES:
         return None
+    order = sorted(range(len(train)), key=lambda row: sha256_text(train[row].id))
+
+    def fitted(some: Sequence[int]) -> Array:
+        if base is not None:
+            return embedding_predictions(base.features, splits, some)
+        return tfidf_predictions(filter, [train[row] for row in some], splits)
+
     labels = labels_of(splits.test)
     points = []
     for share in LEARNING_SHARES:
-        some = train[: round(len(train) * share)]
-        predictions = tfidf_predictions(filter, some, splits)
-        points.append(LearningPoint(len(some), article_errors(predictions, labels)))
-    points.append(LearningPoint(len(train), article_errors(tfidf, labels)))
+        some = order[: round(len(train) * share)]
+        points.append(LearningPoint(len(some), article_errors(fitted(some), labels)))
+    whole = tfidf if base is None else base.predictions
+    points.append(LearningPoint(len(train), article_errors(whole, labels)))
     rows = sum(split.rows for split in manifest.splits.values())
-    return LearningCurve("TF-IDF + ridge", tuple(points), rows, _label_cost(manifest))
+    name = TFIDF if base is None else EMBEDDINGS
+    return LearningCurve(name, tuple(points), rows, _label_cost(manifest), base is not None)
 
 
 def _label_cost(manifest: Manifest) -> float | None:

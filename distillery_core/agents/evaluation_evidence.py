@@ -12,6 +12,7 @@ from distillery_core.agents.people import ScoresByPeople
 from distillery_core.filters.filter import Filter
 from distillery_core.filters.score_rules import overall
 from distillery_core.student.metrics import Array
+from distillery_core.student.score_calibration import ScoreCalibration
 
 RecordGrade = Literal[0, 1, 2]
 
@@ -103,12 +104,14 @@ class LearningCurve:
         points: from the smallest share to all of them.
         labels: labelled articles of the whole dataset, what "twice the labels" is twice of.
         label_cost_usd: what one label cost on average, where the labels say.
+        own_base: whether it reads articles with the student's own base.
     """
 
     predictor: str
     points: tuple[LearningPoint, ...]
     labels: int
     label_cost_usd: float | None = None
+    own_base: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,6 +195,7 @@ class EvaluationEvidence:
         hashes: evidence for the gate.
         predictions_sha256: of the test predictions, by which a copied result shows.
         by_people: people's scores of the test articles; shown, no line of the table rests on them.
+        calibration: what the model folder holds to calibrate its scores; None: nothing.
     """
 
     dimensions: tuple[str, ...]
@@ -226,6 +230,7 @@ class EvaluationEvidence:
     size_bytes: int | None = None
     warnings: tuple[str, ...] = field(default=())
     by_people: ScoresByPeople | None = None
+    calibration: ScoreCalibration | None = None
 
     @property
     def kept_epoch(self) -> int:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from distillery_core.agents import evaluation_baselines as fits
-from distillery_core.agents.evaluation_baselines import Splits, labels_of
+from distillery_core.agents.evaluation_baselines import Embedded, Splits, labels_of
 from distillery_core.agents.evaluation_evidence import (
+    Baseline,
     EvaluationEvidence,
     Incumbent,
     Predicted,
@@ -38,6 +39,7 @@ from distillery_core.filters.filter import Filter
 from distillery_core.filters.text_view import pattern_text
 from distillery_core.student import baselines
 from distillery_core.student.metrics import Array, article_errors, mae
+from distillery_core.student.score_calibration import ScoreCalibration
 from distillery_core.types import Progress, silent
 
 HISTORY = "training_history.json"
@@ -70,6 +72,7 @@ def gather(
     incumbent: IncumbentModel | None = None,
     no_incumbent: str = "no other version has a model",
     others: Sequence[OtherVersion] = (),
+    cache_dir: Path | None = None,
     threads: int | None = None,
     progress: Progress = silent,
 ) -> Gathered:
@@ -80,6 +83,7 @@ def gather(
             folder's parent.
         no_incumbent: why there is no `incumbent`.
         others: the filter's other versions, of which no result may be a copy.
+        cache_dir: where training keeps features of articles; None: none are looked for.
 
     Raises:
         UserError: model, dataset or records are missing or belong to another filter.
@@ -92,7 +96,8 @@ def gather(
     progress(0, None, "predicting validation and test")
     scored = _score(filter, model_dir, dataset.splits, threads)
     progress(0, None, "fitting the baselines")
-    evidence = _measured(filter, dataset, record, scored, model_dir)
+    base = fits.embedded(filter, record.metadata, dataset.splits, cache_dir)
+    evidence = _measured(filter, dataset, record, scored, model_dir, base)
     progress(0, None, "looking for leaks")
     leak = leaks_in(data_dir)
     rival = _incumbent(filter, incumbent, dataset, threads, progress)
@@ -125,6 +130,7 @@ class _Scored:
     test: Predicted
     speed: Speed
     head_parameters: int | None
+    calibration: ScoreCalibration | None
 
 
 def _open_dataset(filter: Filter, data_dir: Path) -> _Dataset:
@@ -147,11 +153,17 @@ def _score(filter: Filter, model_dir: Path, splits: Splits, threads: int | None)
         test=_predicted(splits.test, test),
         speed=measure_speed(student, splits.test, test.seconds, threads),
         head_parameters=head_parameters(student.model),
+        calibration=student.calibration,
     )
 
 
 def _measured(
-    filter: Filter, dataset: _Dataset, record: TrainingRecord, scored: _Scored, model_dir: Path
+    filter: Filter,
+    dataset: _Dataset,
+    record: TrainingRecord,
+    scored: _Scored,
+    model_dir: Path,
+    base: Embedded | None,
 ) -> EvaluationEvidence:
     """The evidence, but for leaks, tripwires and the incumbent."""
     from distillery_core.student.checkpoint import model_sha256
@@ -173,7 +185,9 @@ def _measured(
         tfidf=tfidf,
         tfidf_overall=overall_scores(filter, tfidf, texts),
         source=fits.source_predictions(splits),
-        learning=fits.tfidf_learning_curve(filter, manifest, splits, tfidf),
+        further=() if base is None else (Baseline(fits.EMBEDDINGS, base.predictions),),
+        calibration=scored.calibration,
+        learning=fits.learning_curve(filter, manifest, splits, tfidf, base),
         epochs=record.history,
         metadata=metadata,
         record=check_record(metadata, model_dir, now),

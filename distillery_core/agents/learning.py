@@ -41,12 +41,16 @@ class LearningGain:
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """A learning curve as the report shows it; `exponent` b of MAE = a * n^-b."""
+    """A learning curve as the report shows it; `exponent` b of MAE = a * n^-b.
+
+    `own_base`: the predictor reads articles with the student's own base.
+    """
 
     predictor: str
     rows: tuple[LearningRow, ...]
     exponent: float
     gains: tuple[LearningGain, ...]
+    own_base: bool = False
 
 
 def learning(curve: LearningCurve, groups: Groups | None = None) -> Learning:
@@ -73,7 +77,7 @@ def learning(curve: LearningCurve, groups: Groups | None = None) -> Learning:
         LearningRow(point.articles, float(mean))
         for point, mean in zip(curve.points, means, strict=True)
     ]
-    return Learning(curve.predictor, tuple(rows), exponent, tuple(gains))
+    return Learning(curve.predictor, tuple(rows), exponent, tuple(gains), curve.own_base)
 
 
 def _exponents(sizes: Array, errors: Array) -> Array:

@@ -31,6 +31,7 @@ VERBS = {
     "evaluate": f"{_VERBS}.evaluate",
     "report": f"{_VERBS}.report",
     "promote": f"{_VERBS}.promote",
+    "publish": f"{_VERBS}.publish",
     "score": f"{_VERBS}.score",
     "run": f"{_VERBS}.run",
     "demo": f"{_VERBS}.demo",

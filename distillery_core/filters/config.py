@@ -364,6 +364,17 @@ class Reports(Strict):
     excerpt_chars: int = Field(default=200, ge=0)
 
 
+class Publishing(Strict):
+    """Under which licence models of this filter are published, by its name on the model hub.
+
+    There is no default: nobody but the owner of the labels knows. `other` needs a name and a link.
+    """
+
+    license: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    license_name: str = ""
+    license_link: str = ""
+
+
 class FilterConfig(Strict):
     """The whole of config.yaml."""
 
@@ -376,6 +387,7 @@ class FilterConfig(Strict):
     training: Training = Training()
     deployment: Deployment = Deployment()
     reports: Reports = Reports()
+    publish: Publishing = Publishing()
 
     @model_validator(mode="after")
     def _names(self) -> FilterConfig:

@@ -222,7 +222,7 @@ class Asker:
         ending = pending.turn if isinstance(pending.turn, Ending) else None
         self._rates.settle(call.need, reply.usage)
         self._rates.observe(reply.limits)
-        self._limit.succeeded()
+        self._limit.succeeded(reply.latency_s)
         self._ladder.held(call.request.answer_format)
         if ending is not None and ending.state == "done":
             self._rules.good()

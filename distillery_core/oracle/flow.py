@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Literal
 
 from distillery_core.errors import CheckFailed, DistilleryError, UserError
+from distillery_core.oracle.pacing import Pace
 
 StopKind = Literal[
     "auth", "quota", "not_found", "down", "wait", "budget", "failures", "no_progress",
@@ -45,6 +46,8 @@ class AdaptiveLimit:
     One call goes first, alone; its success opens the limit fully. Overload halves it (once per
     generation of calls, however many of them are refused), each success adds 1 / limit.
 
+    Calls start at a pace, see `pacing`.
+
     A few refusals in a hundred calls are the weather at large providers and say nothing about this
     run's share: with halving for each, 1 % of them would hold any limit near 14 (the square root
     law of TCP). So each success earns a little credit, and a refusal first uses up credit.
@@ -55,17 +58,20 @@ class AdaptiveLimit:
         self.limit = 1.0
         self.in_flight = 0
         self.open = False
+        self._pace = Pace()
+        self._timer: asyncio.TimerHandle | None = None
         self._credit = _FIRST_CREDIT
         self._generation = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def __aenter__(self) -> int:
         """Wait for a slot; returns the generation, to be handed to `overloaded`."""
-        if self.in_flight < int(self.limit):
-            self.in_flight += 1
+        if not self._waiting and self._free and not self._pace.wait_s():
+            self._start()
             return self._generation
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
+        self._wake()
         try:
             await turn
         except asyncio.CancelledError:
@@ -82,8 +88,9 @@ class AdaptiveLimit:
     ) -> None:
         self._release()
 
-    def succeeded(self) -> None:
-        """A call was answered."""
+    def succeeded(self, latency_s: float | None = None) -> None:
+        """A call was answered, after so many seconds."""
+        self._pace.answered(latency_s)
         if not self.open:
             self.open = True
             self.limit = float(self.maximum)
@@ -103,12 +110,33 @@ class AdaptiveLimit:
         self.in_flight -= 1
         self._wake()
 
+    @property
+    def _free(self) -> bool:
+        return self.in_flight < int(self.limit)
+
+    def _start(self) -> None:
+        self.in_flight += 1
+        self._pace.started(self.limit)
+
     def _wake(self) -> None:
-        while self._waiting and self.in_flight < int(self.limit):
-            turn = self._waiting.popleft()
-            if not turn.done():
-                self.in_flight += 1
-                turn.set_result(None)
+        """Start those who wait, as many as may and not faster than the pace."""
+        while self._waiting and self._free:
+            if self._waiting[0].done():  # cancelled
+                self._waiting.popleft()
+            elif wait_s := self._pace.wait_s():
+                self._wake_later(wait_s)
+                return
+            else:
+                self._start()
+                self._waiting.popleft().set_result(None)
+
+    def _wake_later(self, wait_s: float) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._wake_now)
+
+    def _wake_now(self) -> None:
+        self._timer = None
+        self._wake()
 
 
 def delay_s(failures: int, base_s: float, cap_s: float, retry_after_s: float | None) -> float:

@@ -331,6 +331,9 @@ class _ServerThread:
             what = "replaying recorded answers needs starlette and uvicorn"
             raise UserError(what, hint=hint) from None
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        # Head and body of a reply are two writes; without this the second one waits 40 ms for the
+        # acknowledgement of the first, for asyncio does not know the socket as one of TCP.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
             application,
             log_config=None,

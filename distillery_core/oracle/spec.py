@@ -6,7 +6,7 @@ import difflib
 import re
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -107,12 +107,16 @@ class OracleSpec(BaseModel):
         return self
 
 
+OracleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""Names stand in lists (`--oracles a,b`) and before the model (`a/model`) in reports."""
+
+
 class OraclesFile(BaseModel):
     """The whole of oracles.yaml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    oracles: dict[str, OracleSpec] = Field(min_length=1)
+    oracles: dict[OracleName, OracleSpec] = Field(min_length=1)
 
 
 def load_oracles(project: Path) -> dict[str, OracleSpec]:

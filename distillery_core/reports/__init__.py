@@ -8,4 +8,8 @@ rendering.py   from the record to the markdown              line_table.py  the v
 views.py       what plots need of it                        svg.py         plots inside a page
 html.py        markdown as HTML that cannot run             page.py        one page, nothing fetched
 comment.py     a pull request's comment and check
+training_record.py a run's own files, checked   training_plots.py how it went, as PNG
+training_conclusions.py what follows by rule     training_summary.py the numbers as text
+training_document.py the Word report             word.py        a Word document's parts
+hub_card.py    the card of a published model
 """

@@ -78,6 +78,27 @@ def dimension_errors(
     figure(path, draw, 1, 1, (7.0, 0.9 + 0.55 * len(dimensions)))
 
 
+def reliability(path: Path, bins: Sequence[tuple[float, float, int]]) -> None:
+    """Mean label against mean prediction by band of prediction, with how many scores each holds.
+
+    Args:
+        bins: (mean prediction, mean label, scores), means 0-10; on the diagonal they agree.
+    """
+
+    def draw(axes: Sequence[Axes]) -> None:
+        [axis] = axes
+        axis.plot([SCORE_MIN, SCORE_MAX], [SCORE_MIN, SCORE_MAX], color=GREY, linewidth=1)
+        predicted, labelled = [one[0] for one in bins], [one[1] for one in bins]
+        axis.plot(predicted, labelled, marker="o", color=BLUE)
+        for x, y, n in bins:
+            axis.annotate(f"{n}", (x, y), (6, -10), textcoords="offset points", fontsize=8)
+        limits = (-0.4, 10.4)
+        axis.set(xlabel="mean prediction", ylabel="mean label", xlim=limits, ylim=limits)
+        axis.set_aspect("equal")
+
+    figure(path, draw, 1, 1, (3.6, 3.6))
+
+
 def epochs(path: Path, train: Sequence[float], val: Sequence[float], kept: int) -> None:
     """Train and validation MAE by epoch; the kept epoch (1-based) is marked."""
 

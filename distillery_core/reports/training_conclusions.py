@@ -33,15 +33,16 @@ class Conclusion:
     text: str
 
 
-def conclusions(training: Training, record: Record | None) -> list[Conclusion]:
+def conclusions(training: Training | None, record: Record | None) -> list[Conclusion]:
     """All that the numbers say, the most important first.
 
     Args:
+        training: None where the run's files are not at hand.
         record: of the evaluation of this very model; None where there is none.
     """
-    found = [_course(training)]
+    found = [] if training is None else [_course(training)]
     if record is None:
-        return [_not_judged(training), *found]
+        return [] if training is None else [_not_judged(training), *found]
     rules: tuple[Callable[[Record], Conclusion | None], ...] = (
         _verdict, _error, _noise, _finding, _memory, _middle, _dimensions, _labels,
     )  # fmt: skip
@@ -224,4 +225,3 @@ def _course(training: Training) -> Conclusion:
 
 def _line(record: Record, name: str) -> Line | None:
     return next((line for line in record.decision.lines if line.name == name), None)
-

@@ -23,7 +23,7 @@ from distillery_core.reports.markdown import cut, one_line
 from distillery_core.reports.record import Line, Record
 from distillery_core.reports.training_conclusions import conclusions
 from distillery_core.reports.training_plots import Plot
-from distillery_core.reports.training_record import Training, TrainingFacts, TrainingReport
+from distillery_core.reports.training_record import Training, TrainingReport, base_name
 from distillery_core.reports.views import (
     dimensions_of,
     finding_of,
@@ -55,9 +55,7 @@ _SETTINGS = {
 }
 
 
-def write_document(
-    path: Path, report: TrainingReport, plots: Sequence[Plot], folder: Path
-) -> None:
+def write_document(path: Path, report: TrainingReport, plots: Sequence[Plot], folder: Path) -> None:
     """Write the document.
 
     Args:
@@ -91,19 +89,12 @@ def _date(report: TrainingReport) -> datetime:
 
 def _about(word: WordDocument, report: TrainingReport) -> None:
     facts = report.training.facts
-    told = [f"Base model {_base(facts)}"]
+    told = [f"Base model {base_name(facts.model_name)}"]
     if facts.finished_at:
         told.append(f"trained {facts.finished_at[:10]}")
     told.append(f"judged {str(report.record.shown.get('date'))[:10]}" if report.record else
                 "not judged on test articles")  # fmt: skip
     word.paragraph(", ".join(told) + ".")
-
-
-def _base(facts: TrainingFacts) -> str:
-    """The base by its name: a folder of the machine that trained it is nobody's business."""
-    name = facts.model_name or "not recorded"
-    local = name.startswith(("/", ".", "~")) or "\\" in name
-    return f"{Path(name).name} (a local folder)" if local else name
 
 
 def _summary(word: WordDocument, report: TrainingReport) -> None:
@@ -115,11 +106,12 @@ def _summary(word: WordDocument, report: TrainingReport) -> None:
     if report.record is None:
         rows = [("Validation MAE", fixed(report.training.kept_epoch.val["mae"], 3))]
     else:
-        rows = list(_key_figures(report.record))
+        rows = list(key_figures(report.record))
     word.table("Key figures.", ("Figure", "Value"), rows, (0.62, 0.38), right=(1,))
 
 
-def _key_figures(record: Record) -> Iterator[tuple[str, str]]:
+def key_figures(record: Record) -> Iterator[tuple[str, str]]:
+    """The numbers that a reader wants first, each with its name; the verdict leads."""
     yield "Verdict", record.decision.word
     for line in record.decision.lines:
         if line.name in ("test_mae", "test_rmse"):
@@ -180,9 +172,10 @@ def _data(word: WordDocument, report: TrainingReport) -> None:
     counts: Mapping[str, int | None] = (
         record.counts if record else {"train": facts.train_examples, "val": facts.val_examples}
     )
+    uses = {"train": "for training", "val": "for validation", "test": "to test"}
     parts = [
         f"{integer(counts[key])} {words}"
-        for key, words in (("train", "for training"), ("val", "for validation"), ("test", "to test"))
+        for key, words in uses.items()
         if counts.get(key) is not None
     ]
     told = ", ".join(parts) or "not recorded"

@@ -7,6 +7,7 @@ None here and left out of plots and documents.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from distillery_core.filters.filter import Filter
 from distillery_core.reports.record import Record
 
 _MAX_BYTES = 50_000_000
+_SEPARATOR = re.compile(r"[/\\]")
 _TRAIN_AGAIN = "distillery train writes it"
 
 
@@ -149,6 +151,14 @@ def read_training(history: Path, metadata: Path | None) -> Training:
     found = {} if metadata is None else _json(metadata)
     facts = _checked(TypeAdapter(TrainingFacts), found, metadata or history)
     return Training(epochs, facts, _kept(epochs, facts.best_epoch))
+
+
+def base_name(name: str | None) -> str:
+    """The base model by its name: a folder of the machine that trained it is nobody's business."""
+    if not name:
+        return "not recorded"
+    local = name.startswith(("/", ".", "~")) or "\\" in name
+    return f"{_SEPARATOR.split(name)[-1]} (a local folder)" if local else name
 
 
 def _kept(epochs: tuple[EpochMetrics, ...], recorded: int | None) -> int:

@@ -130,12 +130,15 @@ class WordDocument:
         """Write the document; the same content gives the same bytes."""
         raw = io.BytesIO()
         self._docx.save(raw)
-        with atomic_write(path, "wb") as handle, zipfile.ZipFile(raw) as made:
-            with zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED) as fixed:
-                for name in sorted(made.namelist(), key=lambda name: (name[0] != "[", name)):
-                    entry = zipfile.ZipInfo(name, _FIRST_DATE)
-                    entry.compress_type = zipfile.ZIP_DEFLATED
-                    fixed.writestr(entry, made.read(name))
+        with (
+            atomic_write(path, "wb") as handle,
+            zipfile.ZipFile(raw) as made,
+            zipfile.ZipFile(handle, "w") as fixed,
+        ):
+            for name in made.namelist():
+                entry = zipfile.ZipInfo(name, _FIRST_DATE)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                fixed.writestr(entry, made.read(name))
 
     def _gap(self) -> None:
         """A line of a few points, so that a table and what follows do not touch."""

@@ -13,9 +13,12 @@ from distillery_core.labelling.run import (
     LabelSettings,
     LabelSummary,
     Setback,
+    answer_form,
     label_articles,
+    question_of,
 )
-from distillery_core.oracle.ledger import Ledger
+from distillery_core.oracle.ledger import ItemKey, Ledger
+from distillery_core.oracle.ledger_report import answered_ids
 from distillery_core.oracle.opening import open_oracle
 from distillery_core.oracle.spec import OracleSpec
 from distillery_core.stages.oracles import recording_folder
@@ -70,6 +73,28 @@ class Asking:
             UserError, CheckFailed: as `labelling.run.label_articles`.
         """
         return asyncio.run(self._ask(articles))
+
+    def answered(self, articles: Sequence[Article]) -> list[Article]:
+        """Those that are answered in the ledger, so that asking about them is free."""
+        asked_as = (self.filter.prompt_sha256, self.spec.model, self.settings.occasion)
+        known = answered_ids(self.ledger, *asked_as)
+        candidates = [article for article in articles if article.id in known]
+        # By their ids; most often there is none, and no oracle has to be opened to say so.
+        return asyncio.run(self._answered(candidates)) if candidates else []
+
+    async def _answered(self, articles: Sequence[Article]) -> list[Article]:
+        folder = recording_folder(self.filter)
+        async with open_oracle(self.spec, recording_folder=folder) as oracle:
+            parameters = answer_form(self.filter).parameters_sha256(oracle)
+
+        def ended(article: Article) -> bool:
+            asked = question_of(self.filter, article)
+            text, occasion = asked.article_sha256, self.settings.occasion
+            key = ItemKey(text, asked.prompt_sha256, self.spec.model, parameters, occasion)
+            item = self.ledger.item(key.digest)
+            return item is not None and item.state in ("done", "rejected")
+
+        return [article for article in articles if ended(article)]
 
     def for_purpose(self, purpose: str) -> Asking:
         """The same under another purpose in the ledger."""

@@ -29,7 +29,7 @@ from distillery_core.oracle.spec import OracleSpec
 from distillery_core.stages.asking import Answers, Asking
 from distillery_core.stages.label import refuse_too_many_samples
 from distillery_core.stages.oracles import choose_oracle, oracle_identity, reader_of
-from distillery_core.stages.probes import LEFT_OUT, ask_probes
+from distillery_core.stages.probes import ask_probes
 from distillery_core.stages.project import Project, adopt
 from distillery_core.stages.repeats import ask_again, recorded_repeats
 from distillery_core.stages.sample import (
@@ -91,7 +91,8 @@ def calibrate(
             before is used.
         read: let a model read the evidence where the oracle is a model that can.
         probes: try known attacks on the oracle (calibration rounds of an oracle that is asked).
-        repeats: answers an article; the line `repeatability` is measured on them.
+        repeats: answers an article; the line `repeatability` is measured on them. Probes and
+            further answers of earlier runs count whatever is asked for now.
         wish: numbers, seed and classes of the sample that is drawn.
 
     Raises:
@@ -223,9 +224,7 @@ def _probed(
     they were tried."""
     if round == "validation":
         return NOT_PROBED
-    if not wanted:
-        return Probed(left_out=LEFT_OUT)
-    return ask_probes(load_agent(AGENT, project.root), asking, scored)
+    return ask_probes(load_agent(AGENT, project.root), asking, scored, wanted)
 
 
 def sample_articles(path: Path) -> list[Article]:

@@ -79,6 +79,7 @@ def evaluate(
             others=other_versions(project, filter),
             reader=reader,
             people=read_people(home),
+            cache_dir=project.cache,
             threads=threads,
             progress=progress,
         )

@@ -21,10 +21,12 @@ from distillery_core.dataset.manifest import MANIFEST, verify_manifest
 from distillery_core.errors import DistilleryError, UserError
 from distillery_core.filters import Filter
 from distillery_core.stages.kept_reports import report_of_oracle
+from distillery_core.stages.oracles import choose_oracle, oracle_identity
 from distillery_core.stages.project import Project
 from distillery_core.verdicts.approvals import FILE_NAME, Approval
 from distillery_core.verdicts.approvals import approve as record_approval
 from distillery_core.verdicts.criteria import Criteria, load_criteria
+from distillery_core.verdicts.front_matter import read_report
 from distillery_core.verdicts.gate import GateState, all_open, check_report
 from distillery_core.verdicts.overrides import with_overrides
 
@@ -116,11 +118,13 @@ def approve(
     who: str,
     why: str,
     expires: str | None = None,
+    oracle: str | None = None,
 ) -> tuple[Approval, Path]:
     """Let a REVIEW through by a person's word.
 
     Args:
         report: calibration, validation or evaluation, or the report's file name.
+        oracle: whose report, where several oracles were calibrated; the one that was last.
 
     Raises:
         CheckFailed: the verdict is FAIL, which nobody can approve.
@@ -129,8 +133,31 @@ def approve(
     kind = _kind_of(report)
     criteria = criteria_for(project, filter, kind)
     folder = project.home(filter)
-    approval = record_approval(folder, REPORTS[kind], who, why, expires=expires, criteria=criteria)
+    read = _report_of(project, filter, kind, oracle) if oracle else None
+    approval = record_approval(
+        *(folder, REPORTS[kind], who, why), expires=expires, criteria=criteria, read=read
+    )
     return approval, folder / FILE_NAME
+
+
+def _report_of(project: Project, filter: Filter, kind: ReportKind, oracle: str) -> Path:
+    """The report of a named oracle.
+
+    Raises:
+        UserError: no such oracle; it has no report, only another one has; evaluations have none.
+    """
+    current = report_path(project, filter, kind)
+    if kind == "evaluation":
+        raise UserError("an evaluation is of no oracle", hint="leave --oracle out")
+    identity = oracle_identity(filter, choose_oracle(project, filter, oracle))
+    path = report_of_oracle(current, kind, identity, calibration_evidence(filter, identity))
+    found = read_report(path).front.evidence.get("oracle")
+    if found != identity:
+        what = f"no {kind} report of {identity}, only of {found}"
+        validate = " --validate" if kind == "validation" else ""
+        hint = f"distillery calibrate --filter {filter.label} --oracle {oracle}{validate}"
+        raise UserError(what, where=path, hint=hint)
+    return path
 
 
 def _state_for(
@@ -143,12 +170,16 @@ def _state_for(
     """The state of an oracle's own report, which lies among the kept ones where another oracle was
     calibrated since; approvals stay beside the filter."""
     current = report_path(project, filter, kind)
-    path = report_of_oracle(current, kind, oracle)
+    path = report_of_oracle(current, kind, oracle, evidence)
     criteria = criteria_for(project, filter, kind)
     state = check_report(path, criteria, evidence, current.parent, name=current.name)
-    # What to run next is said of the filter's folder, wherever its report lies.
+    # What to run next is said of the filter's folder, wherever its report lies, and of this oracle.
     there, here = path.parent.as_posix(), current.parent.as_posix()
-    return replace(state, next_command=state.next_command.replace(there, here))
+    command = state.next_command.replace(there, here)
+    name = oracle.partition("/")[0]
+    if command and name != filter.config.oracle.name:
+        command += f" --oracle {name}"
+    return replace(state, next_command=command)
 
 
 def _state(

@@ -30,10 +30,13 @@ _NOT_RECORDED = "recorded answers, none of them to an attack"
 LEFT_OUT = "left out (--no-probes)"
 
 
-def ask_probes(agent: Agent, asking: Asking, scored: Sequence[ScoredArticle]) -> Probed:
+def ask_probes(
+    agent: Agent, asking: Asking, scored: Sequence[ScoredArticle], wanted: bool = True
+) -> Probed:
     """Try the agent's attacks on a scored sample.
 
-    A recorded oracle is only asked what it has answers to.
+    A recorded oracle is only asked what it has answers to. Where probes are not `wanted`, those
+    that the ledger has answers to still count: a verdict is not mended by looking away.
 
     Raises:
         UserError, CheckFailed: as `labelling.run.label_articles`.
@@ -47,7 +50,13 @@ def ask_probes(agent: Agent, asking: Asking, scored: Sequence[ScoredArticle]) ->
         probes = [probe for probe in probes if _text_key(asking.filter, probe) in recorded]
         if not probes:
             return Probed(left_out=_NOT_RECORDED)
-    answers = asking.for_purpose(PURPOSE).about([probe.article for probe in probes])
+    asking = asking.for_purpose(PURPOSE)
+    if not wanted:
+        known = {one.id for one in asking.answered([probe.article for probe in probes])}
+        probes = [probe for probe in probes if probe.article.id in known]
+        if not probes:
+            return Probed(left_out=LEFT_OUT)
+    answers = asking.about([probe.article for probe in probes])
     results = tuple(_result(asking.filter, probe, answers) for probe in probes)
     return Probed(results, answers.cost_usd)
 

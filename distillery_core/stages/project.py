@@ -28,6 +28,11 @@ class Project:
         """Every paid (or recorded) answer of this project."""
         return self.root / ".distillery" / "ledger.sqlite"
 
+    @property
+    def cache(self) -> Path:
+        """Token ids and features of articles, by content hash; may be deleted at any time."""
+        return self.root / ".distillery" / "cache"
+
     def home(self, filter: Filter) -> Path:
         """Where reports, history and model of a filter are written."""
         return self.root / "filters" / filter.name / f"v{filter.version}"

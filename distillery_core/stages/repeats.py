@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from distillery_core.dataset.rejects import Rejects
@@ -46,14 +47,22 @@ class Again:
 def ask_again(asking: Asking, articles: Sequence[Article], repeats: int) -> Again:
     """Ask about a sample until every article has been asked `repeats` times.
 
+    Further answers that the ledger holds count too: a verdict that rested on them is not mended by
+    asking for fewer. (A recording repeats itself, which tells nothing.)
+
     Raises:
         UserError, CheckFailed: as `Asking.about`.
     """
     asked = []
     scores: dict[str, list[Scores]] = {}
-    for repeat in range(2, repeats + 1):
-        settings = replace(asking.settings, repeat=repeat)
-        asked.append(replace(asking, settings=settings).about(articles))
+    for repeat in count(2):
+        once_more = replace(asking, settings=replace(asking.settings, repeat=repeat))
+        wanted = articles
+        if repeat > repeats:
+            wanted = [] if asking.spec.recording else once_more.answered(articles)
+        if not wanted:
+            break
+        asked.append(once_more.about(wanted))
         for id, answer in asked[-1].by_id.items():
             if isinstance(answer, Label):
                 scores.setdefault(id, []).append(answer.scores)

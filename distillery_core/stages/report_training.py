@@ -15,7 +15,7 @@ from distillery_core.files import write_text
 from distillery_core.filters import Filter, list_filters, load_filter
 from distillery_core.reports.record import Record
 from distillery_core.reports.training_document import write_document
-from distillery_core.reports.training_plots import Plot, write_training_plots
+from distillery_core.reports.training_plots import write_training_plots
 from distillery_core.reports.training_record import Training, TrainingReport, read_training
 from distillery_core.reports.training_summary import training_summary
 from distillery_core.reports.word import need_docx

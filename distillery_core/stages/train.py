@@ -137,7 +137,7 @@ def _kept_in(project: Project, filter: Filter, settings: TrainSettings) -> Train
     return replace(
         settings,
         checkpoint_dir=settings.checkpoint_dir or str(checkpoints),
-        cache_dir=settings.cache_dir or str(project.root / ".distillery" / "cache"),
+        cache_dir=settings.cache_dir or str(project.cache),
     )
 
 

@@ -8,6 +8,7 @@ from zenml import step
 from zenml.types import MarkdownString
 
 from distillery_core.agents.evaluation import PLOTS
+from distillery_core.reports.record import record_path
 from distillery_core.stages.evaluate import evaluate as evaluate_stage
 from distillery_core.steps import materializer as _materializer  # noqa: F401  (registers itself)
 from distillery_core.steps.project_files import ProjectFiles
@@ -44,7 +45,8 @@ def evaluate(
             mlflow=bool(option("mlflow")),
             progress=progress,
         )
-    plots = result.judged.report_path.with_name(PLOTS)
-    details = [path for path in (result.predictions, plots) if path is not None and path.exists()]
+    report = result.judged.report_path
+    beside = (result.predictions, report.with_name(PLOTS), record_path(report))
+    details = [path for path in beside if path is not None and path.exists()]
     verdict = Verdict.of("evaluation", result.judged.decision)
-    return report_text(result.judged.report_path), verdict, ProjectFiles.of(work.root, *details)
+    return report_text(report), verdict, ProjectFiles.of(work.root, *details)

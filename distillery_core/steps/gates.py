@@ -84,10 +84,10 @@ def evaluation_gate(
     """
     work = open_work(project, filter)
     _put_back(work, labelled, dataset, model)
+    _keep(work, "evaluation", report, gates.evaluation_evidence(work.project, work.filter))
     for files in (details, set_aside):
         if files is not None:
             files.fill_in(work.root, say)
-    _keep(work, "evaluation", report, gates.evaluation_evidence(work.project, work.filter))
     return _permit(
         *(work, "promotion", "evaluation"),
         lambda: gates.evaluation_gate(work.project, work.filter),

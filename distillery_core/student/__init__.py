@@ -8,7 +8,7 @@ checkpoint.py    model folders, whole or not      model_card.py     what a model
 predict.py       a saved student to scores        metrics.py        how far it is off
 baselines.py     what it must beat                embeddings.py     frozen embeddings of a base
 bootstrap.py     intervals of its error           score_calibration.py  maps, intervals
-calibrating.py   fits them after training
+calibrating.py   fits them after training         frozen_baseline.py what a base knows untrained
 testing.py       tiny real students for tests
 
 Importing this package loads neither torch nor transformers; the modules that compute do.

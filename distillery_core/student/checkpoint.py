@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from safetensors import SafetensorError
@@ -71,12 +71,17 @@ def save_model(
 
 def model_sha256(folder: Path) -> str:
     """Hash of every file that decides a prediction: weights, config, tokenizer, card."""
-    names = [
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and path.suffix in _HASHED
-    ]
-    return sha256_tree(folder, names)
+    return sha256_tree(folder, [path.relative_to(folder).as_posix() for path in model_files(folder)])
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Every file that decides a prediction, in order of their names."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and is_model_file(path))
+
+
+def is_model_file(path: PurePath) -> bool:
+    """Whether a file in a model folder decides a prediction, by its name."""
+    return path.suffix in _HASHED
 
 
 def recover(folder: Path) -> None:

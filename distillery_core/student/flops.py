@@ -44,17 +44,16 @@ def cards() -> tuple[Card, ...]:
 
 
 def card_named(name: str) -> Card | None:
-    """The card whose name stands in `name` ("NVIDIA A100-SXM4-80GB"), the longest match first."""
-    plain = _plain(name)
-    found = [card for card in cards() if _plain(card.name) in plain]
-    if not found:
-        words = set(name.replace("-", " ").lower().split())
-        found = [card for card in cards() if set(card.name.lower().split()) <= words]
+    """The card whose words all stand in `name` ("NVIDIA A100-SXM4-80GB"), the most telling one."""
+    plain = "".join(c for c in name.lower() if c.isalnum())
+    words = name.lower().replace("-", " ").split()
+    found = [
+        card
+        for card in cards()
+        if card.name.lower().replace(" ", "") in plain
+        or set(card.name.lower().split()) <= set(words)
+    ]
     return max(found, key=lambda card: len(card.name), default=None)
-
-
-def _plain(name: str) -> str:
-    return "".join(c for c in name.lower() if c.isalnum())
 
 
 def train_flops(shape: Shape, lengths: Iterable[int], frozen_base: bool) -> float:

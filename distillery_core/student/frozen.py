@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from distillery_core.student.data import Encoded, TextEncoder
 from distillery_core.student.dataset_check import CheckedDataset
 from distillery_core.student.device import cpu_threads, pick_device, pick_threads
 from distillery_core.student.finding import needle_metrics, overall_scores
-from distillery_core.student.frozen_features import Kind, features, output_layer
+from distillery_core.student.frozen_features import Kind, base_sha256, features, output_layer
 from distillery_core.student.frozen_heads import MlpHead, fit_mlp, fit_ridge
 from distillery_core.student.headed import HeadedModel
 from distillery_core.student.memory import peak_bytes
@@ -138,14 +137,14 @@ def _begin(
         for examples in (dataset.train, dataset.val)
     )
     kind: Kind = "head" if settings.frozen_head == "ridge" else "mean"
-    base_sha256 = _base_sha256(model, built)
+    base = base_sha256(model, built.base_config_sha256)
     known, held_out = (
         features(
             model,
             scored.split.articles,
             kind,
             encoder.pad_token_id,
-            base_sha256,
+            base,
             settings.cache_dir,
         )
         for scored in (train, val)
@@ -311,14 +310,3 @@ def _reload(run: _Frozen, probe: Sequence[Encoded], expected: Array) -> Callable
             raise CheckFailed(f"the saved model predicts differently when loaded, by {off:.2g}")
 
     return check
-
-
-def _base_sha256(model: Any, built: Built) -> str:
-    """Hash of everything below the last layer, and of what decides how it is computed."""
-    digest = hashlib.sha256(built.base_config_sha256.encode())
-    fitted = set(output_layer(model).parameters())
-    for name, parameter in sorted(model.named_parameters()):
-        if parameter not in fitted:
-            digest.update(name.encode())
-            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
-    return digest.hexdigest()

@@ -8,6 +8,7 @@ sequence-classification model reads.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -22,6 +23,8 @@ from distillery_core.student.model_factory import head_modules
 from distillery_core.student.plan import CPU_MICRO_TOKENS
 
 Kind = Literal["head", "mean"]
+FOLDER = "features"
+"""Of the cache."""
 _GPU_TOKENS = 32_768
 
 
@@ -50,14 +53,36 @@ def features(
     Args:
         base_sha256: of the base's weights and configuration.
     """
-    tokens = sha256_json([article.tokens for article in articles])
-    key = sha256_json(["features 1", kind, base_sha256, tokens])
-    stored = cached(cache_dir, "features", key)
+    stored = stored_features(articles, kind, base_sha256, cache_dir)
     if stored is not None:
-        return stored["features"]
+        return stored
     found = _computed(model, articles, kind, pad_token_id)
-    keep(cache_dir, "features", key, {"features": found})
+    keep(cache_dir, FOLDER, _key(articles, kind, base_sha256), {"features": found})
     return found
+
+
+def stored_features(
+    articles: Sequence[Encoded], kind: Kind, base_sha256: str, cache_dir: str | None
+) -> Tensor | None:
+    """The same from the cache alone; None where these articles were not read before."""
+    stored = cached(cache_dir, FOLDER, _key(articles, kind, base_sha256))
+    return None if stored is None else stored["features"]
+
+
+def base_sha256(model: Any, base_config_sha256: str) -> str:
+    """Hash of everything below the last layer, and of what decides how it is computed."""
+    digest = hashlib.sha256(base_config_sha256.encode())
+    fitted = set(output_layer(model).parameters())
+    for name, parameter in sorted(model.named_parameters()):
+        if parameter not in fitted:
+            digest.update(name.encode())
+            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _key(articles: Sequence[Encoded], kind: Kind, base_sha256: str) -> str:
+    tokens = sha256_json([article.tokens for article in articles])
+    return sha256_json(["features 1", kind, base_sha256, tokens])
 
 
 def _computed(model: Any, articles: Sequence[Encoded], kind: Kind, pad_token_id: int) -> Tensor:

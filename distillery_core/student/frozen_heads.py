@@ -74,6 +74,9 @@ def _path(features: Array, labels: Array, intercept: bool) -> Iterator[tuple[flo
 class MlpHead(nn.Module):
     """Standardised features, one hidden layer; outputs are scores."""
 
+    middle: Tensor
+    spread: Tensor
+
     def __init__(self, width: int, outputs: int, hidden: int = HIDDEN) -> None:
         super().__init__()
         self.register_buffer("middle", torch.zeros(width))
@@ -124,7 +127,7 @@ def fit_mlp(
             rows = torch.from_numpy(order[start : start + _MLP_BATCH])
             loss = torch.square(head(features[rows]) - labels[rows]).mean()
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += float(loss.detach()) * len(rows)
         if not after_epoch(epoch, total / len(order), rate):

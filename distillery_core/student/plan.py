@@ -8,9 +8,10 @@ Memory of a training step, bytes (checked against a measured step by tests/stude
     optimizer    8 per trained parameter (AdamW keeps two float32 means)
     casts        2 per matrix parameter, where float32 weights are used in bf16
     activations  per token and layer, from what PyTorch keeps for the backward pass:
-                 norms 4 * hidden in float32; attention and feed-forward 4 * hidden + 3 * key_value
-                 + (4 gated, 2 plain) * inner in the compute type. Under gradient checkpointing one
-                 such layer, and `hidden` numbers for each other one
+                 norms 4 * hidden in float32; attention and feed-forward in the compute type
+                 4 * hidden + 3 * key_value + 4 * inner (gated), or 2 * hidden + 2 * key_value
+                 + 2 * inner (plain). Under gradient checkpointing one
+                 such layer, and 2 * hidden numbers in float32 for each other one
     workspace    gradients of one layer's activations, and the largest 4-bit matrix unpacked
     overhead     the runtime itself: CUDA's context and the allocator's slack
 """
@@ -128,7 +129,8 @@ def step_memory(
     trained = trained_parameters(shape, method, rank)
     kept = 0.0 if method == "frozen" else tokens * _kept_per_token(shape, bf16, checkpointing)
     casts = 2 * shape.linear if bf16 and method == "full" else 0
-    workspace = tokens * 4 * (2 * shape.inner + 4 * shape.hidden)
+    branches, wide = (4, 4) if shape.gated else (2, 1)
+    workspace = tokens * 4 * (branches * shape.inner + wide * shape.hidden)
     if method == "qlora":
         workspace += 2 * shape.largest
     return Memory(
@@ -151,11 +153,13 @@ def _weight_bytes(shape: Shape, method: Method, trained: int, frozen_bytes: int)
 
 def _kept_per_token(shape: Shape, bf16: bool, checkpointing: bool) -> float:
     width = 2 if bf16 else 4
-    branches = 4 if shape.gated else 2
-    inside = 4 * shape.hidden + 3 * shape.key_value + branches * shape.inner
+    if shape.gated:
+        inside = 4 * shape.hidden + 3 * shape.key_value + 4 * shape.inner
+    else:
+        inside = 2 * shape.hidden + 2 * shape.key_value + 2 * shape.inner
     layer = 4 * 4 * shape.hidden + width * inside
     if checkpointing:
-        return layer + 4 * shape.hidden * shape.layers
+        return layer + 2 * 4 * shape.hidden * shape.layers
     return layer * shape.layers
 
 

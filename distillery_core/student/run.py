@@ -292,7 +292,7 @@ def _adapted(built: Built, settings: TrainSettings, choice: Choice) -> Any:
     """The model as it is trained: with adapters where the method has them."""
     model = built.model
     if choice.checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     if choice.method == "full":
         return model
     adapted = add_adapters(model, settings)

@@ -54,9 +54,10 @@ def shape_of(model_name: str, outputs: int) -> Shape:
     """
     config = base_config(model_name)
     config.num_labels = outputs
+    factory: Any = AutoModelForSequenceClassification
     with quiet_transformers(), torch.device("meta"):
         try:
-            model = AutoModelForSequenceClassification.from_config(config)
+            model = factory.from_config(config)
         except (ValueError, AttributeError, TypeError) as error:
             what = f"no sequence classification for this base: {error}"
             raise UserError(what, where=model_name) from error

@@ -41,7 +41,7 @@ def full_state(model: Any) -> dict[str, Tensor]:
 def whole(parameter: Tensor) -> Tensor:
     """A parameter's own numbers, gathered where they are shared; every process calls it."""
     gather = getattr(parameter, "full_tensor", None)
-    return parameter if gather is None else gather()  # type: ignore[no-any-return]
+    return parameter if gather is None else gather()
 
 
 def _layers(model: Any) -> list[torch.nn.Module]:

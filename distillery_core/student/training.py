@@ -225,7 +225,7 @@ def _gradients_exchanged(run: Run, last: bool) -> AbstractContextManager[Any]:
     if run.settings.fsdp:
         run.model.set_requires_gradient_sync(last)
         return nullcontext()
-    return nullcontext() if last else run.accelerator.no_sync(run.model)  # type: ignore[no-any-return]
+    return nullcontext() if last else run.accelerator.no_sync(run.model)
 
 
 def _loss_share(run: Run, piece: Sequence[int], batch: Sequence[int]) -> Tensor:

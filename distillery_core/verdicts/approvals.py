@@ -100,6 +100,7 @@ def approve(
     expires: str | None = None,
     criteria: Criteria | None = None,
     when: str | None = None,
+    read: Path | None = None,
 ) -> Approval:
     """Record that a person has read a REVIEW and lets it through.
 
@@ -109,6 +110,7 @@ def approve(
         expires: last day on which the approval counts, YYYY-MM-DD.
         criteria: today's table; with it the verdict is decided again first.
         when: the time, for tests; now.
+        read: the report that was read, where it is a kept one and not that of the folder.
 
     Raises:
         UserError: no name, no reason, a day in the past, no such report, nothing to approve.
@@ -116,8 +118,9 @@ def approve(
     """
     when = when or now_utc()
     _demand(who, why, expires, when)
-    report = read_report(folder / Path(report_file).name)
-    _only_review(report, criteria, folder / report_file)
+    path = read or folder / Path(report_file).name
+    report = read_report(path)
+    _only_review(report, criteria, path)
     approval = Approval(
         report=Path(report_file).name,
         report_sha256=report.sha256,

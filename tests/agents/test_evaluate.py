@@ -278,3 +278,29 @@ def test_score_calibration_is_judged_as_deployed_and_gaps_without_it(
     assert found.test.predictions == pytest.approx(1 + 0.8 * plain.test.predictions, abs=1e-4)
     assert found.test.raw == pytest.approx(plain.test.predictions)
     assert found.val.raw == pytest.approx(plain.val.predictions)
+
+
+def test_features_that_a_frozen_run_left_are_a_baseline_and_its_learning_curve(
+    trained: Trained, copy: Path, tmp_path: Path
+) -> None:
+    from distillery_core.student.settings import TrainSettings
+    from distillery_core.student.training import train
+
+    assert _evaluate(trained, copy, cache_dir=tmp_path).evidence.further == ()
+    record = json.loads((copy / "training_metadata.json").read_text())
+    same = {name: record["settings"][name] for name in ("model_name", "max_length", "seed")}
+    asked = TrainSettings(**same, method="frozen", device="cpu", cache_dir=str(tmp_path))
+    train(trained.filter, trained.data, tmp_path / "frozen", asked)
+    done = _evaluate(trained, copy, cache_dir=tmp_path)
+    [base] = done.evidence.further
+    assert base.name == "frozen embeddings + ridge"
+    rivals = {one["name"]: one["mae"] for one in done.judged.front.numbers["rivals"]}
+    learning = done.judged.front.numbers["learning"]
+    assert learning["predictor"] == base.name
+    assert learning["rows"][-1]["mae"] == pytest.approx(rivals[base.name])
+    assert "the student's own base without fine-tuning" in done.judged.report.body
+    for path in (tmp_path / "features").iterdir():
+        path.write_bytes(b"cut off")
+    spoiled = _evaluate(trained, copy, cache_dir=tmp_path)
+    assert spoiled.evidence.further == ()
+    assert "which shares only the articles" in spoiled.judged.report.body

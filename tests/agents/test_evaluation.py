@@ -19,6 +19,7 @@ from distillery_core.agents.evaluation_evidence import (
 from distillery_core.agents.evaluation_figures import reliability
 from distillery_core.agents.evaluation_lines import evaluation_measurements, implausible
 from distillery_core.filters.filter import Filter
+from distillery_core.student.score_calibration import ScoreCalibration
 
 N, D = 240, 3
 WEIGHTS = np.array([0.5, 0.3, 0.2])
@@ -199,11 +200,12 @@ def test_a_good_model_deploys(
     assert judged.report_path == home / "model_evaluation.md"
     body = judged.report.body
     assert body.startswith("# Model evaluation of floods:v1: ✅ DEPLOY\n")
-    assert "the oracle disagrees with itself by 0.30" in body
+    assert "the oracle differs from itself by 0.30, so that even its mean answer" in body
+    assert "off by about 0.21." in body
     assert "(model_evaluation_plots/per_dimension_mae.png)" in body
     assert "not read by a model" in body
     assert "<b>" not in body
-    for name in ("per_dimension_mae", "predicted_vs_labelled", "epochs"):
+    for name in ("per_dimension_mae", "predicted_vs_labelled", "reliability", "epochs"):
         assert (home / "model_evaluation_plots" / f"{name}.png").is_file()
     assert judged.front.counts == {"train": 1920, "val": N, "test": N}
 
@@ -359,3 +361,63 @@ def test_reliability_by_hand(evidence: EvaluationEvidence) -> None:
     flat = reliability(replace(evidence, test=Predicted(labels, np.full((N, D), 5.0))))
     assert flat.lines[0].slope is None
     assert flat.bins[0].predicted is None
+
+
+def _calibration(isotonic: bool, half_width: float | None) -> ScoreCalibration:
+    """Maps that take half a point off; intervals of the same width in every dimension."""
+    one = {"scores": [0.0, 20.0], "calibrated": [-0.5, 19.5]} if isotonic else {}
+    return ScoreCalibration.model_validate(
+        {
+            "rows": 250,
+            "isotonic": isotonic,
+            "mae": 0.8,
+            "reason": "validation MAE <b>-0.2</b>",
+            "dimensions": {
+                name: {**one, "half_width": half_width} for name in ("harm", "area", "loss")
+            },
+        }
+    )
+
+
+def test_score_calibration_is_shown_as_it_does_on_test(
+    floods: Filter, evidence: EvaluationEvidence, home: Path, project: Path
+) -> None:
+    """Own scores are 1.1 too high, the maps take 0.5 off; 30 labels lie outside by their own."""
+    labels = evidence.test.labels
+    own = labels + 1.1
+    own[:30, 0] += 2.0
+    found = _calibration(isotonic=True, half_width=0.7)
+    test = Predicted(labels, found.apply(own), own)
+    judged = judge_evaluation(
+        floods, replace(evidence, test=test, calibration=found), home, project
+    )
+    numbers = judged.front.numbers["calibration"]
+    before = 1.1 + 2.0 * 30 / (N * D)
+    assert numbers["before"] == pytest.approx(before, abs=1e-5)
+    assert numbers["after"] == pytest.approx(before - 0.5, abs=1e-5)
+    assert (numbers["low"], numbers["high"]) == pytest.approx((-0.5, -0.5), abs=1e-5)
+    assert [one["inside"] for one in numbers["coverage"]] == [N - 30, N, N]
+    assert numbers["coverage"][0]["low"] < 1 - 30 / N < numbers["coverage"][0]["high"]
+    body = judged.report.body
+    assert "**Applied.** Maps fitted on 250 validation articles" in body
+    assert "| 1.183 | 0.683 | -0.500 (-0.500 to -0.500) |" in body
+    assert "is to hold 90 % of the labels" in body
+    assert "| `harm` | 0.70 | 210 of 240 | 88 % (83 % to 91 %) |" in body
+    assert "<b>" not in body
+
+
+def test_maps_that_were_not_kept_are_told_with_the_reason(
+    floods: Filter, evidence: EvaluationEvidence, home: Path, project: Path
+) -> None:
+    plain = _calibration(isotonic=False, half_width=0.7)
+    body = judge_evaluation(floods, replace(evidence, calibration=plain), home, project).report.body
+    assert "**Not applied:** validation MAE" in body
+    assert "| `area` | 0.70 | 240 of 240 | 100 % (98 % to 100 %) |" in body
+    recorded = {**evidence.metadata, "score_calibration": {"rows": 35, "reason": "35 are too few"}}
+    told = replace(evidence, metadata=recorded)
+    body = judge_evaluation(floods, told, home, project).report.body
+    assert "**Not applied:** 35 are too few." in body
+    assert "There are no intervals" in body
+    assert (
+        "## Score calibration" not in judge_evaluation(floods, evidence, home, project).report.body
+    )

@@ -91,3 +91,11 @@ def test_an_unusable_edit_is_reported_as_such(
     assert "the prompt does not send the article (shorter)" in body
     assert "git apply" not in body
     assert not (home / "prompt_edits.diff").exists()
+
+
+def test_what_recorded_answers_would_have_cost_is_not_added_to_what_was_paid(
+    floods: Filter, given: Build, home: Path, project: Path
+) -> None:
+    judge_round(floods, given(paid=False, oracle="recorded/m (1)"), home, project)
+    paid = judge_round(floods, given(paid=True), home, project).front.numbers["costs"]
+    assert paid["so_far"] == paid["this_round"] == 0.05

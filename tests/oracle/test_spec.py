@@ -53,6 +53,14 @@ def test_all_mistakes_at_once_with_their_lines(tmp_path: Path) -> None:
     assert "declared free and has a price" in message
 
 
+@pytest.mark.parametrize("name", ["a/b", '"a,b"', '"a b"', '""'])
+def test_a_name_that_a_list_or_a_report_could_not_hold_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(UserError, match=r"oracles.yaml:2(?s:.)*pattern"):
+        load_oracles(write(tmp_path, f"oracles:\n  {name}: {{model: m, free: true}}\n"))
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from distillery_core.agents.rounds import ROUNDS_FILE
+from distillery_core.content import shipped_root
 from distillery_core.errors import CheckFailed, GateClosed, UserError
 from distillery_core.filters import Filter, resolve_filter
 from distillery_core.stages import calibrate, gates, label, sample
@@ -21,9 +22,9 @@ def crisis(project: Project) -> Filter:
     return resolve_filter("crisis", project.root)
 
 
-def gate(project: Project) -> GateState:
+def gate(project: Project, oracle: str | None = None) -> GateState:
     chosen = crisis(project)
-    identity = oracle_identity(chosen, choose_oracle(project, chosen))
+    identity = oracle_identity(chosen, choose_oracle(project, chosen, oracle))
     return gates.calibration_gate(project, chosen, identity)
 
 
@@ -160,6 +161,26 @@ def test_approving_names_a_report_that_exists(calibrated: Project) -> None:
         gates.approve(calibrated, chosen, report="horoscope", who="Ada", why="why")
     with pytest.raises(UserError, match="needs no approval"):
         gates.approve(calibrated, chosen, report="calibration", who="Ada", why="why")
+
+
+def test_each_oracles_report_is_approved_by_its_name(calibrated: Project, corpus: Path) -> None:
+    """Two oracles share a folder: the report beside the filter is of the one judged last."""
+    project, filter = calibrated, crisis(calibrated)
+    oracles = (shipped_root() / "oracles.yaml").read_text(encoding="utf-8")
+    second = "  second: {provider: replay, recording: plugin, model: other, paid: false, free: true}"
+    (project.root / "oracles.yaml").write_text(f"{oracles}\n{second}\n", encoding="utf-8")
+    calibrate.calibrate(project, filter, round="validation", input=corpus, oracle="second")
+    (project.home(filter) / "approvals.yaml").unlink()
+    # The command that the closed gate names opens it.
+    waiting = gate(project, "recorded")
+    assert "--report validation_report.md" in waiting.next_command
+    gates.approve(project, filter, report="validation", who="Ada", why="read", oracle="recorded")
+    assert gate(project, "recorded").open
+    assert gate(project, "second").next_command.endswith("--oracle second")
+    with pytest.raises(UserError, match="no calibration report of second/other"):
+        gates.approve(project, filter, report="calibration", who="A", why="w", oracle="second")
+    with pytest.raises(UserError, match="an evaluation is of no oracle"):
+        gates.approve(project, filter, report="evaluation", who="A", why="w", oracle="second")
 
 
 def test_a_part_of_the_corpus_does_not_replace_a_longer_batch(tmp_path: Path) -> None:

@@ -121,8 +121,12 @@ def test_an_oracle_that_obeys_is_a_review_with_the_shift_per_attack(rounds: Roun
         later = round_projection(
             rounds.project, crisis(rounds.project), input=rounds.corpus, oracle="live", **FEW
         )
+        # What was found is not forgotten because nobody asks for it any more.
+        looked_away = _round(rounds, probes=False).judged
+        assert len(server.asked) == asked
     judged = result.judged
     assert "injection_shift" in {line.name for line in judged.decision.because}
+    assert looked_away.report.body == judged.report.body
     attacks = {one["name"]: one for one in judged.front.numbers["attacks"]}
     assert len(attacks) == 8 and {one["n"] for one in attacks.values()} == {3}
     assert attacks["ignore_instructions"]["mean_shift"] > 5

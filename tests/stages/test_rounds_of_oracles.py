@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -266,3 +267,23 @@ def test_numbers_and_seed_can_be_chosen(rounds: Rounds) -> None:
     assert drawn == [12, 11, 3]
     assert result.sample.name == "calibration-77.jsonl"
     assert result.judged.front.numbers["seed"] == 77
+
+
+def test_second_answers_count_in_later_rounds_too(rounds: Rounds) -> None:
+    """An oracle that contradicts itself does not pass by being asked once."""
+    answered: Counter[str] = Counter()
+
+    def fickle(asked: Asked) -> dict[str, Any]:
+        answered[asked.key] += 1
+        found = rounds.recorded[asked.key].answer
+        return found if answered[asked.key] == 1 else _set(found, lambda value: value + 2)
+
+    rounds.special = fickle
+    few = {"n_positive": 10, "n_negative": 10, "n_edge": 2}
+    with rounds.serve() as server:
+        twice = rounds.run(repeats=2, **few).judged.decision
+        asked = len(server.asked)
+        once = rounds.run(**few).judged.decision
+        assert len(server.asked) == asked == 44
+    assert "repeatability" in {line.name for line in twice.because}
+    assert once.because == twice.because

@@ -87,7 +87,11 @@ def test_mlflow_keeps_parameters_epochs_and_reports(
     epochs = client.get_metric_history(trained.info.run_id, "val/mae")
     assert [metric.step for metric in epochs] == [1, 2]
     assert trained.data.metrics["best_val_mae"] == min(metric.value for metric in epochs)
-    assert _files(client, trained) == {"training_history.json", "training_metadata.json"}
+    assert _files(client, trained) == {
+        "training_history.json",
+        "training_metadata.json",
+        "training_config.yaml",
+    }
     assert judged.data.params["verdict"] == "FAIL"
     assert judged.data.metrics["test_mae"] > 0
     assert _files(client, judged) == {"model_evaluation.md", "model_evaluation_plots"}

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from distillery_core.cli.console import note, say
-from distillery_core.cli.options import FilterOption, chosen_filter
+from distillery_core.cli.options import FilterOption, OracleOption, chosen_filter
 from distillery_core.cli.verb import single, verb
 from distillery_core.errors import UserError
 
@@ -37,19 +37,27 @@ def approve(
     expires: Annotated[
         str | None, typer.Option(metavar="YYYY-MM-DD", help="The last day it counts.")
     ] = None,
+    oracle: OracleOption = None,
 ) -> None:
     """Record in approvals.yaml that a person has read a REVIEW and lets it through.
 
-    The approval counts for exactly this report; a FAIL cannot be approved.
+    The approval counts for exactly this report; a FAIL cannot be approved. Where several oracles
+    were calibrated, --oracle says whose report is meant; without it the one beside the filter.
     """
     from distillery_core.stages.gates import approve as record
 
     project, chosen = chosen_filter(filter)
     approval, path = record(
-        project, chosen, report=Path(report).name, who=who or _login(), why=why, expires=expires
+        *(project, chosen),
+        report=Path(report).name,
+        who=who or _login(),
+        why=why,
+        expires=expires,
+        oracle=oracle,
     )
     say(f"{project.relative(path)}: {approval.report} approved by {approval.who}")
-    note(f"  -> distillery gate check --filter {filter}")
+    asked = f" --oracle {oracle}" if oracle else ""
+    note(f"  -> distillery gate check --filter {filter}{asked}")
 
 
 def _login() -> str:

@@ -172,6 +172,7 @@ def _round(
     if json:
         print_json({"round": which} | _facts(result))
     else:
+        reference += f" --oracle {ask['oracle']}" if ask["oracle"] else ""
         _print(reference, project, chosen, which, result)
     exit_by(decision)
 

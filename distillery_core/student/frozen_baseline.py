@@ -1,0 +1,98 @@
+"""What a base knows without training: features of a dataset, where an earlier run left them.
+
+The training articles are most of a dataset, and reading them takes as long as an epoch forward; so
+they are only ever looked up. Where they are there, the test articles are read now, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distillery_core.dataset.rows import Example
+from distillery_core.errors import UserError
+from distillery_core.filters.filter import Filter
+from distillery_core.student.metrics import Array
+
+if TYPE_CHECKING:
+    from distillery_core.student.data import Encoded, TextEncoder
+    from distillery_core.student.frozen_features import Kind
+    from distillery_core.student.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class BaseFeatures:
+    """Float32 [articles, width] of each split, every row of unit length."""
+
+    train: Array
+    val: Array
+    test: Array
+
+
+def base_features(
+    filter: Filter,
+    settings: TrainSettings,
+    train: Sequence[Example],
+    val: Sequence[Example],
+    test: Sequence[Example],
+    cache_dir: str,
+) -> BaseFeatures | None:
+    """Features of all three splits; None where training and validation are not in the cache.
+
+    Args:
+        settings: base model, length and seed of the run that would have left them.
+    """
+    from distillery_core.student.frozen_features import FOLDER
+
+    if not any((Path(cache_dir) / FOLDER).glob("*.safetensors")):
+        return None
+    try:
+        return _looked_up(filter, settings, (train, val, test), cache_dir)
+    except UserError:  # the base is not on this machine
+        return None
+
+
+def _looked_up(
+    filter: Filter,
+    settings: TrainSettings,
+    splits: tuple[Sequence[Example], ...],
+    cache_dir: str,
+) -> BaseFeatures | None:
+    import torch
+
+    from distillery_core.student.data import TextEncoder
+    from distillery_core.student.device import cpu_threads, pick_device, pick_threads
+    from distillery_core.student.frozen_features import base_sha256, features, stored_features
+    from distillery_core.student.model_factory import build
+
+    with cpu_threads(pick_threads(settings.threads)), torch.random.fork_rng():
+        torch.manual_seed(settings.seed)  # a head on top may have a random layer below its last
+        built = build(settings, filter.dimensions)
+        model = built.model.to(pick_device(settings.device)).eval()
+        base = base_sha256(model, built.base_config_sha256)
+        encoder = TextEncoder(built.tokenizer, filter.config.text, settings.max_length)
+        train, val, test = _encoded(encoder, splits, cache_dir)
+        kinds: tuple[Kind, ...] = ("mean", "head")
+        for kind in kinds:
+            known = stored_features(train, kind, base, cache_dir)
+            held_out = stored_features(val, kind, base, cache_dir)
+            if known is not None and held_out is not None:
+                read = features(model, test, kind, encoder.pad_token_id, base, cache_dir)
+                return BaseFeatures(*(_unit(one.numpy()) for one in (known, held_out, read)))
+    return None
+
+
+def _encoded(
+    encoder: TextEncoder, splits: tuple[Sequence[Example], ...], cache_dir: str
+) -> list[tuple[Encoded, ...]]:
+    return [encoder.encode_examples(split, cache_dir).articles for split in splits]
+
+
+def _unit(rows: Array) -> Array:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    scaled: Array = rows / np.maximum(lengths, 1e-12)
+    return scaled

@@ -1,0 +1,71 @@
+"""`distillery train`: the plan, --resume with and without a path, a config in place of a filter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from distillery_core.cli.main import main
+from distillery_core.cli.verbs.train import NEWEST, TrainCommand, _batch_size
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = "training/configs/uplifting_v1.yaml"
+
+
+def test_the_plan_is_printed_and_nothing_is_loaded(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(["train", "--config", CONFIG, "--plan", "--device", "RTX 4090 16GB"]) == 0
+    printed = capfd.readouterr().out
+    assert "Qwen/Qwen2.5-7B on RTX 4090 Laptop (16 GiB)" in printed
+    assert "full with gradient checkpointing: 7,070,647,808 trained parameters" in printed
+    assert "lora with gradient checkpointing" in printed
+    assert printed.rstrip().endswith("--method auto takes qlora.")
+
+
+def test_the_plan_as_json(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    options = ["--filter", "uplifting", "--plan", "--device", "H100", "--json"]
+    assert main(["train", *options, "--model-name", "Qwen/Qwen2.5-1.5B"]) == 0
+    plan = json.loads(capfd.readouterr().out)
+    assert plan["chosen"] == "full"
+    assert {row["method"] for row in plan["methods"]} == {"full", "lora", "qlora"}
+    assert plan["methods"][0]["usd"] > 0
+    assert main(["train", "--filter", "uplifting", "--plan", "--device", "abacus"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (["--resume"], ["--resume", NEWEST]),
+        (["--resume", "--epochs", "3"], ["--resume", NEWEST, "--epochs", "3"]),
+        (["--resume", "a/epoch_2"], ["--resume", "a/epoch_2"]),
+    ],
+)
+def test_resume_may_stand_alone(
+    given: list[str], read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    parents = TrainCommand.__mro__[1]
+    monkeypatch.setattr(parents, "parse_args", lambda self, ctx, args: seen.append(args) or args)
+
+    class Context:
+        obj: object = None
+
+    TrainCommand.parse_args(object.__new__(TrainCommand), Context(), given)
+    assert seen == [read]
+    assert Context.obj is None
+
+
+def test_batch_sizes() -> None:
+    assert (_batch_size("8"), _batch_size("auto")) == (8, "auto")
+    assert main(["train", "--filter", "uplifting", "--batch-size", "none"]) == 2
+
+
+def test_neither_filter_nor_config() -> None:
+    assert main(["train"]) == 2

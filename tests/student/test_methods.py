@@ -1,0 +1,248 @@
+"""Full, LoRA, QLoRA, frozen: what is trained, what is saved, and who can load it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, Qwen2Config, Qwen2Model
+
+from distillery_core.dataset.rows import read_examples
+from distillery_core.errors import UserError
+from distillery_core.filters.filter import Filter
+from distillery_core.student import frozen_features, plan
+from distillery_core.student.frozen_heads import fit_ridge
+from distillery_core.student.predict import load_model, predict
+from distillery_core.student.settings import TrainSettings
+from distillery_core.student.shape import shape_of
+from distillery_core.student.training import TrainResult, train
+
+Make = Callable[..., TrainSettings]
+
+
+@pytest.fixture
+def trained(
+    filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
+) -> Callable[..., TrainResult]:
+    def run(family: str = "qwen2", **overrides: object) -> TrainResult:
+        asked = settings(family, micro_batch_tokens=2000, **overrides)
+        return train(filter_, data_dir, tmp_path / "out", asked)
+
+    return run
+
+
+def saved_mae(result: TrainResult, data_dir: Path) -> float:
+    """Validation MAE of what lies on disk."""
+    examples = read_examples(data_dir / "val.jsonl")
+    found = predict(load_model(result.model_dir), examples).values
+    return float(np.abs(found - np.array([example.labels for example in examples])).mean())
+
+
+def test_lora_is_merged_into_a_plain_model_with_the_adapter_beside_it(
+    trained: Callable[..., TrainResult], family: str, base: Callable[[str], Path], data_dir: Path
+) -> None:
+    result = trained(family, method="lora", epochs=2)
+    assert result.metadata["method"] == "lora"
+    assert result.metadata["num_trainable_parameters"] < result.metadata["num_parameters"]
+    moved = result.metadata["weights_moved"]
+    assert moved["tensors_moved"] == moved["tensors"] > 20
+    assert saved_mae(result, data_dir) == pytest.approx(result.best_val_mae, abs=1e-5)
+
+    _, report = AutoModelForSequenceClassification.from_pretrained(
+        result.model_dir, output_loading_info=True
+    )
+    assert not report["missing_keys"] | report["unexpected_keys"]
+    merged = load_file(result.model_dir / "model.safetensors")
+    first = load_file(base(family) / "model.safetensors")
+    prefix = "model." if family == "qwen2" else "bert."
+    same = {n for n, t in first.items() if torch.equal(merged[prefix + n], t)}
+    assert any("embed" in name for name in same), "what has no adapter is the base's"
+    assert any("mlp" in n or "intermediate" in n for n in set(first) - same)
+    adapter = load_file(result.model_dir / "adapter" / "adapter_model.safetensors")
+    assert any("lora_A" in n for n in adapter)
+    assert any("score" in n or "classifier" in n for n in adapter), "the head is part of it"
+
+
+def test_lora_over_a_base_held_in_bf16(
+    trained: Callable[..., TrainResult], data_dir: Path
+) -> None:
+    result = trained("bert", method="lora", base_precision="bf16", precision="bf16")
+    weights = load_file(result.model_dir / "model.safetensors")
+    assert {t.dtype for t in weights.values()} == {torch.bfloat16}
+    adapter = load_file(result.model_dir / "adapter" / "adapter_model.safetensors")
+    assert {t.dtype for t in adapter.values()} == {torch.float32}
+    assert saved_mae(result, data_dir) == pytest.approx(result.best_val_mae, abs=0.05)
+
+
+def test_qlora_without_its_package_is_told(
+    trained: Callable[..., TrainResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        plan.importlib.util,
+        "find_spec",
+        lambda name: None if name == "bitsandbytes" else there(name),
+    )
+    with pytest.raises(UserError, match=r"needs bitsandbytes(?s:.)*pip install bitsandbytes"):
+        trained(method="qlora")
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed"
+)
+def test_qlora_saves_what_it_trained(
+    trained: Callable[..., TrainResult], base: Callable[[str], Path], data_dir: Path, tmp_path: Path
+) -> None:
+    """On matrices of a width that the 4-bit blocks divide."""
+    small, wide = base("qwen2"), tmp_path / "wide"
+    config = Qwen2Config.from_pretrained(small, hidden_size=128, intermediate_size=256)
+    Qwen2Model(config).save_pretrained(wide)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (wide / name).write_bytes((small / name).read_bytes())
+    result = trained(method="qlora", precision="bf16", model_name=str(wide))
+    assert saved_mae(result, data_dir) == pytest.approx(result.best_val_mae, abs=0.05)
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_auto_takes_the_first_that_fits(
+    filter_: Filter,
+    data_dir: Path,
+    settings: Make,
+    tmp_path: Path,
+    method: plan.Method,
+) -> None:
+    lines: list[str] = []
+    shape, here = shape_of(settings().model_name, 3), plan.target_for("cpu")
+    need = plan.choice_of(shape, settings(micro_batch_tokens=64), here, method).memory.total
+    asked = settings(
+        memory_limit_gib=need * 1.00001 / plan.GIB,
+        micro_batch_tokens=64,
+        gradient_checkpointing=False,
+    )
+    result = train(filter_, data_dir, tmp_path, asked, say=lines.append)
+    assert lines[0].startswith(f"Method: {method} (auto); needs about 0.7 GiB")
+    assert result.metadata["method"] == method
+    assert result.metadata["settings"]["method"] == "auto"
+
+
+def test_auto_where_nothing_fits(
+    filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="full: needs .* lora: needs .* qlora: needs"):
+        train(filter_, data_dir, tmp_path / "out", settings(memory_limit_gib=0.1))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_frozen_ridge_head_is_the_models_own_layer(
+    trained: Callable[..., TrainResult], family: str, base: Callable[[str], Path], data_dir: Path
+) -> None:
+    result = trained(family, method="frozen")
+    AutoModelForSequenceClassification.from_pretrained(result.model_dir)
+    assert saved_mae(result, data_dir) == pytest.approx(result.best_val_mae, abs=1e-4)
+    written = load_file(result.model_dir / "model.safetensors")
+    first = load_file(base(family) / "model.safetensors")
+    prefix = "model." if family == "qwen2" else "bert."
+    assert all(torch.equal(written[prefix + n], t) for n, t in first.items())
+    assert result.metadata["num_trainable_parameters"] == (96 if family == "qwen2" else 99)
+
+
+def test_a_frozen_mlp_head_lies_beside_the_base(
+    trained: Callable[..., TrainResult], family: str, data_dir: Path
+) -> None:
+    result = trained(family, method="frozen", frozen_head="mlp", head_epochs=30, patience=5)
+    assert (result.model_dir / "head.safetensors").is_file()
+    assert 5 < len(result.history) <= 30
+    assert saved_mae(result, data_dir) == pytest.approx(result.best_val_mae, abs=1e-4)
+    assert result.metadata["weights_moved"]["tensors_moved"] == 4
+
+
+def test_a_frozen_base_is_read_once(
+    trained: Callable[..., TrainResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = str(tmp_path / "cache")
+    first = trained("bert", method="frozen", cache_dir=cache)
+    monkeypatch.setattr(frozen_features, "_computed", lambda *_: pytest.fail("read again"))
+    again = trained("bert", method="frozen", cache_dir=cache)
+    assert again.best_val_mae == first.best_val_mae
+    damaged = next((tmp_path / "cache" / "features").iterdir())
+    damaged.write_bytes(b"not a tensor")
+    with pytest.raises(pytest.fail.Exception, match="read again"):
+        trained("bert", method="frozen", cache_dir=cache)
+
+
+def test_ridge_is_the_closed_form_and_chooses_its_strength() -> None:
+    from sklearn.linear_model import Ridge
+
+    rng = np.random.default_rng(0)
+    features = rng.normal(2.0, 3.0, size=(80, 20))
+    truth = rng.normal(size=(2, 20))
+    labels = features @ truth.T + 5 + rng.normal(0, 0.1, size=(80, 2))
+    for intercept in (True, False):
+        head = fit_ridge(features, labels, intercept=intercept, seed=0)
+        centred = features - features.mean(axis=0) if intercept else features
+        scale = np.square(np.linalg.svd(centred, compute_uv=False)).mean()
+        same = Ridge(alpha=head.alpha * scale, fit_intercept=intercept).fit(features, labels)
+        assert head(features) == pytest.approx(same.predict(features), abs=1e-6)
+        assert intercept == bool(np.any(head.bias))
+    noisy = fit_ridge(features, rng.normal(size=(80, 2)), intercept=True, seed=0)
+    assert noisy.alpha > fit_ridge(features, labels, intercept=True, seed=0).alpha
+
+
+def test_a_frozen_run_is_not_resumed(trained: Callable[..., TrainResult]) -> None:
+    with pytest.raises(UserError, match="not resumed"):
+        trained(method="frozen", resume="newest")
+
+
+def test_high_scores_may_count_more(
+    trained: Callable[..., TrainResult], data_dir: Path, filter_: Filter
+) -> None:
+    """The weights are 1 by default and have a mean of 1 otherwise; they change what is learned."""
+    plain = trained("bert", epochs=2, learning_rate=1e-2)
+    weighted = trained("bert", epochs=2, learning_rate=1e-2, high_score_weight=20.0)
+    assert weighted.history[1].val["bias"] > plain.history[1].val["bias"]  # type: ignore[operator]
+
+
+def test_early_stopping_and_accumulation(
+    filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    still = settings("bert", epochs=6, patience=2, learning_rate=1e-12, head_learning_rate=1e-12)
+    result = train(filter_, data_dir, tmp_path / "a", still, say=lines.append)
+    assert len(result.history) == 3
+    assert result.metadata["complete"] is True
+    assert "Stopped after epoch 3: no better one for 2 epochs" in lines
+    whole = train(filter_, data_dir, tmp_path / "b", settings(batch_size=24))
+    parts = train(filter_, data_dir, tmp_path / "c", settings(batch_size=8, accumulation=3))
+    assert parts.metadata["effective_batch_size"] == whole.metadata["effective_batch_size"] == 24
+    assert parts.metadata["total_steps"] == whole.metadata["total_steps"] == 4
+    assert parts.history[0].running_loss == pytest.approx(whole.history[0].running_loss, rel=1e-4)
+
+
+def test_gradient_checkpointing_changes_no_number(
+    filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
+) -> None:
+    kept = train(filter_, data_dir, tmp_path / "a", settings(micro_batch_tokens=2000))
+    again = train(
+        filter_,
+        data_dir,
+        tmp_path / "b",
+        settings(micro_batch_tokens=2000, gradient_checkpointing=True),
+    )
+    assert again.metadata["gradient_checkpointing"] is True
+    assert again.history[0].running_loss == pytest.approx(kept.history[0].running_loss, rel=1e-5)
+
+
+def test_the_record_measures_speed_and_memory(trained: Callable[..., TrainResult]) -> None:
+    result = trained()
+    entry = json.loads((result.model_dir.parent / "training_history.json").read_text())[0]
+    assert entry["tokens_per_second"] > 100
+    assert 0 < entry["model_flops_utilisation"] < 1
+    assert entry["peak_memory_bytes"] > 100e6
+    for split in ("train", "val"):
+        assert {"needle_recall", "needle_precision", "needle_average_precision"} <= set(entry[split])
