@@ -16,7 +16,7 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 # uv answers ZenML's question for the installed packages in milliseconds, pip in seconds.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-oracle lint types unit docs clean bench-verdicts bench-agreement
+.PHONY: demo test test-oracle lint types unit docs clean bench-verdicts bench-agreement bench-oracle
 
 demo: $(INSTALLED)
 	$(BIN)/distillery demo $(DEMO_DIR)
@@ -51,9 +51,10 @@ bench-agreement: $(INSTALLED)
 bench-verdicts: $(INSTALLED)
 	$(BIN)/python benchmarks/verdicts.py
 
-# Labelling beside a bare client and distilabel: requests/s, memory, kill -9. Takes about an hour.
+# Labelling beside a bare client and distilabel: requests/s, memory, kill -9. About half an hour;
+# renews its block of docs/benchmarks.md.
 bench-oracle: $(INSTALLED)
-	$(BIN)/python benchmarks/oracle.py
+	$(BIN)/python benchmarks/oracle.py --write
 
 $(INSTALLED): pyproject.toml constraints.txt $(addsuffix /pyproject.toml,$(PLUGINS))
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python"; exit 2; }

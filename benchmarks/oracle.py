@@ -19,10 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 from page import BENCHMARKS_PAGE, ROOT, machine, write_block
 
 from distillery_core.files import write_json
-from distillery_core.reports.markdown import table
+from distillery_core.reports.markdown import inline_code, table
 
 RESULTS_FILE = ROOT / "docs" / "data" / "bench_oracle.json"
 SCRIPTS = ("throughput", "distilabel", "memory", "kills")
@@ -52,6 +53,15 @@ class Result:
         low = self.least is None or float(value) >= self.least
         return low and (self.most is None or float(value) <= self.most)
 
+    def row(self, found: dict[str, str]) -> tuple[str, ...]:
+        """Its row of the page, given what its script printed."""
+        value = found.get(self.key)
+        measured = ("not measured", "", "")
+        if value is not None:
+            met = "yes" if self.met(value) else "no"
+            measured = (value, met, self.details.format(**found))
+        return (inline_code(self.key), Markup(self.what), self.target, *measured)
+
 
 RESULTS = (
     Result(
@@ -62,11 +72,11 @@ RESULTS = (
     ),
     Result(
         *("vs_distilabel", "distilabel"),
-        "requests/s of `label_file` / of distilabel {distilabel_version}, 256 in flight, with "
-        "faults",
+        "requests/s of `label_file` / of distilabel, 256 in flight, with faults",
         least=3,
-        details="{ours_beside_distilabel} / {distilabel} requests/s; answers to {rows_asked} "
-        "articles: {answers_ours} / {answers_distilabel}",
+        details="{ours_beside_distilabel} / {distilabel} requests/s (distilabel "
+        "{distilabel_version}); of {rows_asked} articles {answers_ours} / {answers_distilabel} "
+        "were answered",
     ),
     Result(
         *("share_of_ceiling_32", "throughput"),
@@ -132,20 +142,11 @@ def measured(names: list[str]) -> tuple[dict[str, Any], bool]:
 
 def block(runs: dict[str, Any]) -> str:
     """The page's block: every result beside its target, and where it was measured."""
-    rows = []
-    for result in RESULTS:
-        found = runs.get(result.script, {}).get("results", {})
-        value = found.get(result.key)
-        if value is None:
-            rows.append((f"`{result.key}`", result.what, result.target, "not measured", "", ""))
-            continue
-        met = "yes" if result.met(value) else "no"
-        what, details = result.what.format(**found), result.details.format(**found)
-        rows.append((f"`{result.key}`", what, result.target, value, met, details))
     header = ("result", "what it is", "target", "measured", "met", "behind it")
+    rows = (result.row(runs.get(result.script, {}).get("results", {})) for result in RESULTS)
     where = "\n".join(
         f"- `benchmarks/oracle_{name}.py`: {one['date']}, {one['machine']}; load average "
-        f"{one['load']}."
+        f"{one['load']}"
         for name, one in runs.items()
     )
     return f"{table(header, rows, right=(3,))}\n\n{where}"

@@ -83,6 +83,7 @@ def measure(folder: Path, rows: int) -> None:
         highest = watch.stop()
     assert summary.states == {"done": rows}, summary.states
     print(f"{rows} rows in {summary.seconds:.0f} s; {before:.0f} MB before, {highest:.0f} MB then")
+    print(f"requests_per_s={rows / summary.seconds:.0f}")
     print(f"rss_mb_{rows // 1000}k={highest - before:.1f}")
 
 

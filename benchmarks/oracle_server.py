@@ -1,5 +1,6 @@
-"""The replay server as a process: RECORDING LATENCY_S faults|none; `counts` on stdin prints them.
+"""The replay server as a process: RECORDING LATENCY_S faults|none.
 
+A line on stdin asks for numbers: `counts`, by article, or `totals`, which costs the server nothing.
 Faults are what the targets name: 1 % of the requests get a 429, 0.5 % a 500, 0.5 % half a reply.
 """
 
@@ -22,6 +23,22 @@ FAULTS = Faults(
 )
 
 
+def counts(server: ReplayServer, ids: dict[str, str]) -> dict[str, dict[str, int]]:
+    """Requests and answers by article."""
+    return {
+        "requests": {ids[key]: n for key, n in list(server.requests.items())},
+        "answered": {ids[key]: n for key, n in list(server.answered.items())},
+    }
+
+
+def totals(server: ReplayServer) -> dict[str, int]:
+    """Requests and answers in all."""
+    return {
+        "requests": sum(list(server.requests.values())),
+        "answered": sum(list(server.answered.values())),
+    }
+
+
 def main() -> None:
     """Serve until stdin ends."""
     folder, latency_s, faults = sys.argv[1:]
@@ -30,12 +47,9 @@ def main() -> None:
     wanted = FAULTS if faults == "faults" else Faults()
     with ReplayServer(recordings, wanted, latency_s=float(latency_s)) as server:
         print(json.dumps({"address": server.base_url}), flush=True)
-        for _ in sys.stdin:
-            counts = {
-                "requests": {ids[key]: n for key, n in list(server.requests.items())},
-                "answered": {ids[key]: n for key, n in list(server.answered.items())},
-            }
-            print(json.dumps(counts), flush=True)
+        for line in sys.stdin:
+            numbers = totals(server) if line.strip() == "totals" else counts(server, ids)
+            print(json.dumps(numbers), flush=True)
 
 
 if __name__ == "__main__":

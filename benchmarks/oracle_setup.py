@@ -97,10 +97,18 @@ class Server:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Requests and answers so far by article."""
-        self._pipe(self._process.stdin).write("counts\n")
-        self._pipe(self._process.stdin).flush()
-        counts: dict[str, dict[str, int]] = self._line()
+        counts: dict[str, dict[str, int]] = self._asked("counts")
         return counts
+
+    def totals(self) -> dict[str, int]:
+        """Requests and answers so far."""
+        totals: dict[str, int] = self._asked("totals")
+        return totals
+
+    def _asked(self, what: str) -> Any:
+        self._pipe(self._process.stdin).write(f"{what}\n")
+        self._pipe(self._process.stdin).flush()
+        return self._line()
 
     def _line(self) -> Any:
         return json.loads(self._pipe(self._process.stdout).readline())

@@ -1,7 +1,8 @@
 """Requests per second of `label_file` beside a bare loop of the same client, in one run.
 
     vs_bare_client=       ours / bare, 256 in flight, with 1 % 429, 0.5 % 500, 0.5 % malformed
-    share_of_ceiling_32=  ours / (concurrency / latency), 32 in flight, without errors
+    share_of_ceiling_32=  ours / (concurrency / latency), 32 in flight, without errors; the bare
+                          loop is measured beside it
 
 The server (200 ms latency) has a process of its own. Runs are interleaved; medians count. Both use
 `openai` with its aiohttp transport; the bare loop is what its documentation shows: one client, one
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import resource
 import statistics
 import tempfile
@@ -30,6 +32,7 @@ from distillery_core.labelling import LabelSettings, label_file
 from distillery_core.labelling.run import question_of
 
 LATENCY_S = 0.2
+BARE, OURS = "bare AsyncOpenAI", "distillery label"
 
 
 def cpu_s() -> float:
@@ -97,7 +100,8 @@ def measured(title: str, rows: int, work: Callable[[], int]) -> float:
     good = work()
     seconds, cpu_ms = time.perf_counter() - began, (cpu_s() - used) / rows * 1000
     rate = rows / seconds
-    print(f"{title:<24}{rate:>10.0f}{cpu_ms:>14.2f}{good:>10}{rows - good:>8}", flush=True)
+    numbers = f"{rate:>10.0f}{cpu_ms:>14.2f}{good:>10}{rows - good:>8}"
+    print(f"{title:<24}{numbers}{os.getloadavg()[0]:>8.1f}", flush=True)
     return rate
 
 
@@ -107,16 +111,26 @@ def one_of_each(setup: Setup, server: Server, concurrency: int, run: int) -> dic
         folder = Path(scratch)
         todo: list[tuple[str, Callable[[], int]]] = [
             (
-                "bare AsyncOpenAI",
+                BARE,
                 lambda: asyncio.run(
                     bare(setup, server.address, concurrency, folder / "bare.jsonl")
                 ),
             ),
-            ("distillery label", lambda: ours(setup, server.address, concurrency, folder)),
+            (OURS, lambda: ours(setup, server.address, concurrency, folder)),
         ]
         if run % 2:
             todo.reverse()
         return {title: measured(title, setup.rows, work) for title, work in todo}
+
+
+def several(setup: Setup, concurrency: int, *, faults: bool, runs: int) -> list[dict[str, float]]:
+    """Both, so many times, each time beside a fresh server."""
+    each = []
+    print(f"{concurrency} in flight, {LATENCY_S:g} s, {'with' if faults else 'without'} faults")
+    for run in range(runs):
+        with serving(setup.recording, latency_s=LATENCY_S, faults=faults) as server:
+            each.append(one_of_each(setup, server, concurrency, run))
+    return each
 
 
 def main() -> None:
@@ -125,31 +139,18 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=3000)
     parser.add_argument("--runs", type=int, default=3)
     chosen: Any = parser.parse_args()
-    print(f"{'':<24}{'requests/s':>10}{'CPU ms each':>14}{'answered':>10}{'lost':>8}")
+    print(f"{'':<24}{'requests/s':>10}{'CPU ms each':>14}{'answered':>10}{'lost':>8}{'load':>8}")
     with tempfile.TemporaryDirectory() as scratch:
         setup = build(Path(scratch) / "project", chosen.rows)
-        print(f"256 in flight, {LATENCY_S:g} s, with faults")
-        each = []
-        for run in range(chosen.runs):
-            with serving(setup.recording, latency_s=LATENCY_S, faults=True) as server:
-                each.append(one_of_each(setup, server, 256, run))
-        ratios = [run["distillery label"] / run["bare AsyncOpenAI"] for run in each]
-        print(f"32 in flight, {LATENCY_S:g} s, without faults")
-        rates = []
-        for _ in range(chosen.runs):
-            with (
-                serving(setup.recording, latency_s=LATENCY_S, faults=False) as server,
-                tempfile.TemporaryDirectory() as folder,
-            ):
-                rates.append(
-                    measured(
-                        "distillery label",
-                        setup.rows,
-                        lambda: ours(setup, server.address, 32, Path(folder)),
-                    )
-                )
+        at_256 = several(setup, 256, faults=True, runs=chosen.runs)
+        at_32 = several(setup, 32, faults=False, runs=chosen.runs)
+    for concurrency, runs in ((256, at_256), (32, at_32)):
+        for name, title in (("bare", BARE), ("ours", OURS)):
+            print(f"{name}_{concurrency}={statistics.median(run[title] for run in runs):.0f}")
+    ratios = [run[OURS] / run[BARE] for run in at_256]
+    share = statistics.median(run[OURS] for run in at_32) / (32 / LATENCY_S)
     print(f"vs_bare_client={statistics.median(ratios):.2f}")
-    print(f"share_of_ceiling_32={statistics.median(rates) / (32 / LATENCY_S):.2f}")
+    print(f"share_of_ceiling_32={share:.2f}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from distillery_core.stages.project import Project
 
     JudgedProject = Callable[..., Project]
+    MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 _CONFIG = """\
 filter:
@@ -35,16 +39,36 @@ _PROMPT = "Score {{ dimensions | join(', ') }} from 0 to 10.\n{{ article }}\n"
 
 
 @pytest.fixture(scope="session")
-def _built(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Makes a folder once for all workers of this run; others wait for it.
+
+    `make` is given the folder, which is there and empty. Nobody may write to it afterwards.
+    """
+    here = tmp_path_factory.getbasetemp()
+    shared = here.parent if os.environ.get("PYTEST_XDIST_WORKER") else here
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = shared / f"once-{name}", shared / f"once-{name}.done"
+        with (shared / f"once-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def _built(made_once: MadeOnce) -> Callable[..., Path]:
     """The folder of a judged filter; each is made once."""
-    known: dict[str, Path] = {}
 
     def build(**wish: Any) -> Path:
-        key = repr(sorted(wish.items()))
-        if key not in known:
-            root = tmp_path_factory.mktemp("judged")
-            known[key] = _judge(root, **wish)
-        return known[key]
+        key = hashlib.sha256(repr(sorted(wish.items())).encode()).hexdigest()[:12]
+        root = made_once(f"judged-{key}", lambda root: _judge(root, **wish))
+        return root / "filters" / "floods" / "v1"
 
     return build
 

@@ -9,7 +9,7 @@ grounding.py words.py  did the oracle read       record_check.py        does the
 rounds.py pooling.py   no result is forgotten    evaluation.py          judges and writes
 scopes.py people.py    classes by others         evaluation_people.py   student beside people
 evaluation_files.py    results without a model   evaluation_baselines.py what it must beat
-evaluation_points.py   articles for plots        evaluation_calibration.py maps and intervals on test
+evaluation_points.py   articles for plots        evaluation_calibration.py maps, on test
 predicting.py          scores and speed          learning.py            what more labels would buy
 incumbent.py           the version before        tripwires.py           what cannot be true
 probes.py              attacks on an oracle      prompt_edits.py        proposals as a diff

@@ -121,36 +121,69 @@ def judge_round(
             None leaves both out, and the report says so.
     """
     agent = load_agent(AGENT, project)
-    given = _with_scopes(agent, filter, given, reader)
-    current = _round(filter, given, reader)
-    history = remember(folder, current)
-    by_people = people_figures(filter, given.scored, given.people)
-    alone, given = given, _judged_by_people(given)
-    current, history = _with_people(given.people, current, history)
-    others = history.others
-    pool = pool_for(filter, given.kind, current, others)
-    measured = _measurements(filter, given, current, others, pool)
-    overrides = filter.config.calibration.criteria
-    table = agent.table(given.kind, overrides, filter.folder / "config.yaml")
-    context = _context(agent, filter, given, current, history, pool, measured)
-    context["people"] = by_people
-    read = _read(agent, filter, given, table, measured, context, reader)
-    final = _round(filter, alone, reader)
-    amend(folder, final)
-    final = with_people(final, given.people.classes)
-    lowering = Lowering(tuple(cautions(current, others, pool)), read.reading)
-    decision = decide(table, measured, lowered=lowering.lowered, read=read.said)
+    case = _gathered(agent, filter, _with_scopes(agent, filter, given, reader), folder, reader)
+    context = _context(case)
+    read = _read(case, context, reader)
+    final = _amended(case, folder, reader)
     proposal = propose(filter, read.reading.answer.prompt_edits if read.reading else ())
-    shown = {**context, **_after_reading(given, final, history, read, proposal, reader)}
-    rests_on = judged_sha256(given.people, [*others, current], given.kind, current.asked)
-    evidence = _evidence(filter, current, pool, shown, rests_on)
-    lowered = lowering.lowered
-    judged = publish(
-        agent, filter, given.kind, decision, measured, evidence, read, lowered, shown, folder
-    )
+    shown = {**context, **_after_reading(case, final, read, proposal, reader)}
+    judged = _published(case, read, shown, folder)
     write_proposal(folder, proposal)
-    keep_round(folder, history.number, filter, given.scored, judged, proposal)
+    keep_round(folder, case.history.number, filter, case.given.scored, judged, proposal)
     return judged
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A round with all that it is judged by. `alone` is without the classes of people, as its file
+    keeps it."""
+
+    agent: Agent
+    filter: Filter
+    alone: RoundInput
+    given: RoundInput
+    current: Round
+    history: History
+    pool: Pool
+    measured: Measured
+
+    @property
+    def table(self) -> Criteria:
+        """The criteria with the filter's own limits."""
+        overrides = self.filter.config.calibration.criteria
+        return self.agent.table(self.given.kind, overrides, self.filter.folder / "config.yaml")
+
+
+def _gathered(
+    agent: Agent, filter: Filter, alone: RoundInput, folder: Path, reader: Reader | None
+) -> _Case:
+    """Remember the round, and measure it with all that belong to it."""
+    kept = _round(filter, alone, reader)
+    given = _judged_by_people(alone)
+    current, history = _with_people(given.people, kept, remember(folder, kept))
+    pool = pool_for(filter, given.kind, current, history.others)
+    measured = _measurements(filter, given, current, history.others, pool)
+    return _Case(agent, filter, alone, given, current, history, pool, measured)
+
+
+def _amended(case: _Case, folder: Path, reader: Reader | None) -> Round:
+    """The round with its whole cost, once everything has been asked; also in its file."""
+    final = _round(case.filter, case.alone, reader)
+    amend(folder, final)
+    return with_people(final, case.given.people.classes)
+
+
+def _published(case: _Case, read: Read, shown: Mapping[str, Any], folder: Path) -> Judged:
+    """Decide and write the report."""
+    given, current, others = case.given, case.current, case.history.others
+    lowered = Lowering(tuple(cautions(current, others, case.pool)), read.reading).lowered
+    decision = decide(case.table, case.measured, lowered=lowered, read=read.said)
+    rests_on = judged_sha256(given.people, [*others, current], given.kind, current.asked)
+    evidence = _evidence(case.filter, current, case.pool, shown, rests_on)
+    return publish(
+        *(case.agent, case.filter, given.kind, decision, case.measured),
+        *(evidence, read, lowered, shown, folder),
+    )
 
 
 def _with_scopes(
@@ -211,14 +244,10 @@ def _reading_cost(reader: Reader | None) -> float:
 
 
 def _after_reading(
-    given: RoundInput,
-    final: Round,
-    history: History,
-    read: Read,
-    proposal: Proposal,
-    reader: Reader | None,
+    case: _Case, final: Round, read: Read, proposal: Proposal, reader: Reader | None
 ) -> dict[str, Any]:
     """What the template shows of the reading, and the money, which only now is known."""
+    given, history = case.given, case.history
     spent = figures.Spent(given.cost_usd, given.probed.cost_usd, _reading_cost(reader))
     return {
         "diagnoses": read.reading.diagnoses if read.reading else {},
@@ -244,17 +273,11 @@ def _measurements(
     return {**found, **validation_measurements(found, calibration, shared.count, shared.note)}
 
 
-def _context(
-    agent: Agent,
-    filter: Filter,
-    given: RoundInput,
-    current: Round,
-    history: History,
-    pool: Pool,
-    measured: Measured,
-) -> dict[str, Any]:
+def _context(case: _Case) -> dict[str, Any]:
     """Everything the template shows that is no line of the table."""
-    worst = agent.declared.reading.worst
+    filter, given, current, pool = case.filter, case.given, case.current, case.pool
+    others = case.history.others
+    worst = case.agent.declared.reading.worst
     cuts = filter.config.calibration
     asked_for: dict[str, int] = {
         name: sum(one.asked_for.get(name, 0) for one in pool.rounds) for name in CLASSES
@@ -271,30 +294,26 @@ def _context(
         "cuts": figures.around_the_cut(filter, pool.seen),
         "auc": figures.auc(pool.seen),
         "dimensions": figures.dimension_figures(filter, pool.seen),
-        "measured": measured,
+        "measured": case.measured,
         "pool": figures.pool_figures(filter, pool.rounds, current),
         "false_positives": figures.worst_false_positives(filter, given.scored, worst),
         "misses": figures.worst_misses(filter, given.scored, worst),
         "unanswered": [one for one in given.scored if one.failure and one.state != "blocked"],
         "attacks": attack_figures(given.probed),
-        "mislabelled": figures.mislabelled(measured),
-        "warnings": warnings(current, history.others),
-        "cautions": cautions(current, history.others, pool),
-        "rounds_so_far": history.number,
+        "mislabelled": figures.mislabelled(case.measured),
+        "warnings": warnings(current, others),
+        "cautions": cautions(current, others, pool),
+        "rounds_so_far": case.history.number,
+        "people": people_figures(filter, case.alone.scored, given.people),
     }
 
 
-def _read(
-    agent: Agent,
-    filter: Filter,
-    given: RoundInput,
-    table: Criteria,
-    measured: Measured,
-    context: Mapping[str, Any],
-    reader: Reader | None,
-) -> Read:
-    computed: Decision = decide(table, measured)
-    text = calibration_evidence(filter, given.scored, computed, context, agent.declared.reading)
+def _read(case: _Case, context: Mapping[str, Any], reader: Reader | None) -> Read:
+    agent, given = case.agent, case.given
+    computed: Decision = decide(case.table, case.measured)
+    text = calibration_evidence(
+        case.filter, given.scored, computed, context, agent.declared.reading
+    )
     subject = f"{given.kind} {given.seed}"
     return read_evidence(agent, reader, subject, text, edits=True)
 

@@ -20,9 +20,9 @@ from distillery_core.dataset.lines import Line, read_lines
 from distillery_core.dataset.rows import parse_line
 from distillery_core.errors import UserError
 from distillery_core.student.metrics import article_errors
-from distillery_core.types import SCORE_MAX, SCORE_MIN
+from distillery_core.types import SCORE_MAX, SCORE_MIN, Level
 from distillery_core.verdicts.criteria import Criteria
-from distillery_core.verdicts.decision import Decision, decide
+from distillery_core.verdicts.decision import Decision, Lowered, decide
 from distillery_core.verdicts.measurement import Measurement, not_applicable
 
 _WITHOUT = {
@@ -46,6 +46,8 @@ _WITHOUT_PREDICTIONS = (
     "test_validation_gap",
     "implausible",
 )
+
+_UNSEEN = "the rule that a model nobody loaded is not deployed"
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,16 @@ def read_result_files(
 
 
 def judge_files(files: ResultFiles, table: Criteria, kind: str = "general") -> Decision:
-    """The verdict as far as these files go.
+    """The verdict as far as these files go: REVIEW at best.
 
-    Lines that need model or data are insufficient evidence ("not checkable"), so that the verdict
-    is REVIEW at best.
+    Lines that need model or data are insufficient evidence ("not checkable"). Where a project's own
+    table has none of them, the verdict is lowered all the same.
     """
-    return decide(table, measure_files(files), kind)
+    measured = measure_files(files)
+    found = decide(table, measured, kind)
+    if found.level is not Level.OK:
+        return found
+    return decide(table, measured, kind, Lowered(Level.REVIEW, _UNSEEN, _UNSEEN))
 
 
 def measure_files(files: ResultFiles) -> Measured:

@@ -8,5 +8,6 @@ health.py  what `doctor` looks at               reference.py writes docs/cli.md 
 calibration_modes.py  `calibrate --oracle-check` and `--compare`
 review_terminal.py  asks a person about articles, one by one
 batches.py what `label --provider-batch` does before labels are written
+labelling.py  whom `label` asks, and what it prints
 verbs/     one module per verb
 """

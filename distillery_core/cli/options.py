@@ -97,6 +97,7 @@ READ = typer.Option(
     "--read/--no-read", help="Let the oracle read the worst cases; it can only lower a verdict."
 )
 ReadOption = Annotated[bool, READ]
+PROBES = typer.Option("--probes/--no-probes", help="Try known attacks on the oracle.")
 
 
 ModelNameOption = Annotated[

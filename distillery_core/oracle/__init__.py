@@ -13,7 +13,7 @@ questions.py      what is asked, and outcomes      stopping.py       when a run 
 reserving.py      money before each call           fingerprints.py   another model behind the name
 group_commit.py   many changes, one commit         rate_headers.py   limits that replies report
 chat_reply.py     the body of a reply, read        rate_limits.py    requests, tokens a minute
-replay_limits.py  the server's own limits
+replay_limits.py  the server's own limits          pacing.py         starts of calls, spread
 
 provider_batch.py       what a provider's batch is     provider_batch_openai.py  OpenAI's endpoints
 provider_batch_send.py  uploads, creates once, finds   provider_batch_collect.py settles results

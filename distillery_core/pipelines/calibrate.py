@@ -18,6 +18,7 @@ def calibrate(
     budget: float | None = None,
     concurrency: int | None = None,
     read: bool = True,
+    probes: bool = True,
     wait_for_approval: float | None = None,
 ) -> None:
     """Calibrate a filter's prompt; the run fails unless batch labelling may start.
@@ -31,7 +32,8 @@ def calibrate(
         budget: cap in USD on all that was ever spent on the filter.
         concurrency: calls in flight; by default the oracle's.
         read: whether a model reads the evidence.
+        probes: whether known attacks are tried on the oracle.
         wait_for_approval: minutes to stand still at a REVIEW until somebody approves it.
     """
     scope = open_scope(filter, project, oracle)
-    calibrated(scope, Articles.of(scope, input, sample, validation_sample), read)
+    calibrated(scope, Articles.of(scope, input, sample, validation_sample), read, probes)

@@ -32,6 +32,7 @@ def distill(
     limit: int | None = None,
     max_bad: float = 0.01,
     read: bool = True,
+    probes: bool = True,
     train_ratio: float = 0.8,
     val_ratio: float = 0.1,
     test_ratio: float = 0.1,
@@ -57,6 +58,7 @@ def distill(
         limit: label at most so many articles.
         max_bad: share of rows that may be set aside in a step.
         read: whether a model reads the evidence of both agents.
+        probes: whether known attacks are tried on the oracle.
         train_ratio, val_ratio, test_ratio: shares of the split, summing to 1.
         training: settings that win over the filter's `training` section, e.g. {epochs: 1}.
         mlflow: whether parameters and metrics are logged to MLflow.
@@ -66,7 +68,7 @@ def distill(
     """
     scope = open_scope(filter, project, oracle)
     articles = Articles.of(scope, input, sample, validation_sample)
-    permit = calibrated(scope, articles, read)
+    permit = calibrated(scope, articles, read, probes)
     labels, aside = labelled(scope, FileRef.of(scope.path(input)), limit, max_bad, permit)
     dataset = prepared(scope, labels, (train_ratio, val_ratio, test_ratio), max_bad)
     model = trained(scope, dataset, dict(training or {}))

@@ -63,9 +63,10 @@ class Articles:
         return {"articles": sample or self.corpus, "is_sample": sample is not None}
 
 
-def calibrated(scope: Scope, articles: Articles, read: bool) -> Artefact:
+def calibrated(scope: Scope, articles: Articles, read: bool, probes: bool) -> Artefact:
     """Both rounds with their gates; returns the permit to label."""
-    shared = {**scope.place, "made_from": depends.of_rounds(scope), "read": read}
+    how = {"read": read, "probes": probes}
+    shared = {**scope.place, "made_from": depends.of_rounds(scope), **how}
     report, verdict, sample = _round("calibration")(
         **shared, **articles.for_round("calibration"), round="calibration", id="calibration"
     )

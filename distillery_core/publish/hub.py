@@ -154,26 +154,23 @@ class Hub:
     @contextmanager
     def _told(self, name: str) -> Iterator[None]:
         """What goes wrong at the hub, as something that the user can mend."""
-        from huggingface_hub.errors import (
-            HfHubHTTPError,
-            HFValidationError,
-            HTTPError,  # type: ignore[attr-defined]  # of httpx or httpx2, as the hub's package has
-            OfflineModeIsEnabled,
-        )
+        from huggingface_hub import errors
+
+        unreachable: type[Exception] = vars(errors)["HTTPError"]  # of the HTTP package it uses
 
         try:
             yield
         except DistilleryError:
             raise
-        except OfflineModeIsEnabled:
+        except errors.OfflineModeIsEnabled:
             raise UserError("HF_HUB_OFFLINE is set", hint="unset it to publish") from None
-        except HFValidationError as error:
+        except errors.HFValidationError as error:
             raise UserError(self._plain(error), where="--repo-name", hint="owner/name") from None
-        except HfHubHTTPError as error:
+        except errors.HfHubHTTPError as error:
             raise self._refused(name, error) from error
-        except (HTTPError, OSError, RuntimeError, ValueError) as error:
+        except (unreachable, OSError, RuntimeError, ValueError) as error:
             cause = error.__cause__
-            if isinstance(cause, HfHubHTTPError):
+            if isinstance(cause, errors.HfHubHTTPError):
                 raise self._refused(name, cause) from error
             told = f"the upload or download did not work: {self._plain(error)}"
             raise UserError(told, where=self.address(name)) from error
@@ -201,7 +198,7 @@ class Hub:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """The hub's own progress bars are off while ours are on."""
-    from huggingface_hub.utils import (
+    from huggingface_hub.utils.tqdm import (
         are_progress_bars_disabled,
         disable_progress_bars,
         enable_progress_bars,

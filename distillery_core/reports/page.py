@@ -24,8 +24,15 @@ from distillery_core.reports.svg import (
     course_of_training,
     errors_by_dimension,
     predictions_against_labels,
+    scores_that_mean_what_they_say,
 )
-from distillery_core.reports.views import Points, dimensions_of, epochs_of, points_of
+from distillery_core.reports.views import (
+    Points,
+    dimensions_of,
+    epochs_of,
+    points_of,
+    reliability_of,
+)
 
 _HERE = Path(__file__).parent
 _IMAGES = {".png": "image/png", ".svg": "image/svg+xml"}
@@ -197,6 +204,8 @@ def _drawn(name: str, shown: Shown) -> Markup | None:
         return errors_by_dimension(dimensions_of(shown.record))
     if name == "epochs" and epochs_of(shown.record):
         return course_of_training(epochs_of(shown.record))
+    if name == "reliability" and reliability_of(shown.record):
+        return scores_that_mean_what_they_say(reliability_of(shown.record))
     return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from distillery_core.reports.formatting import fixed
-from distillery_core.reports.views import DimensionErrors, Epoch, Points
+from distillery_core.reports.views import DimensionErrors, Epoch, Points, ReliabilityBin
 from distillery_core.types import SCORE_MAX
 
 MAX_DRAWN = 600
@@ -64,6 +64,28 @@ def _panel(points: Points, at: int, drawn: Sequence[int], maes: Mapping[str, flo
         left=_LEFT,
         below=_SIDE + 3,
     )
+
+
+def scores_that_mean_what_they_say(bins: Sequence[ReliabilityBin]) -> Markup:
+    """Mean label against mean prediction by band of prediction; on the diagonal they agree."""
+    known = [
+        (_x(one.predicted), _y(one.labelled), one.n)
+        for one in bins
+        if one.predicted is not None and one.labelled is not None
+    ]
+    path = " ".join(f"{'L' if at else 'M'}{x} {y}" for at, (x, y, _) in enumerate(known))
+    dots = "".join(
+        f'<circle class="own" cx="{x}" cy="{y}" r="4"/>'
+        f'<text class="tick" x="{x + 7}" y="{y + 12}">{n}</text>'
+        for x, y, n in known
+    )
+    return Markup(
+        '<figure class="plot"><div class="panels"><svg class="panel" viewBox="0 0 {} {}" '
+        'role="img" aria-label="Mean label against mean prediction by band; the numbers stand in '
+        'the table">{}<path class="line own" d="{}"/>{}</svg></div><figcaption>Mean prediction '
+        "(across) and mean label (up) by band, with the number of scores; on the line a score "
+        "means what it says.</figcaption></figure>"
+    ).format(_SIDE, _SIDE + 8, _grid(), path, Markup(dots))  # noqa: S704  # numbers only
 
 
 def _grid() -> Markup:

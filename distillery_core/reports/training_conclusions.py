@@ -114,16 +114,12 @@ def _noise(record: Record) -> Conclusion | None:
         return None
     own = rivals[0].mae - floor
     title = (
-        f"At least {fixed(own)} of its error could still be learned."
+        f"Its error is {fixed(own)} above the oracle's own."
         if own > 0
         else "Its error is as small as the oracle's own."
     )
     text = f"Asked twice, the oracle differs from itself by {fixed(floor)} on average"
-    return Conclusion(title, f"{text}; no student gets below that, this one is at {_mae(record)}.")
-
-
-def _mae(record: Record) -> str:
-    return fixed(rivals_of(record)[0].mae)
+    return Conclusion(title, f"{text}; the model differs from it by {fixed(rivals[0].mae)}.")
 
 
 def _finding(record: Record) -> Conclusion | None:
@@ -166,7 +162,7 @@ def _middle(record: Record) -> Conclusion | None:
     )
     if (low.bias or 0.0) > 0 > (high.bias or 0.0):
         title = "It pulls scores towards the middle."
-        text = f"{numbers} High labels are met too low and low ones too high."
+        text = f"{numbers} High scores come out too low and low ones too high."
         return Conclusion(title, text)
     weakest = max(bands, key=lambda band: band.mae or 0.0)
     return Conclusion(

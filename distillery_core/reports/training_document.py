@@ -120,7 +120,7 @@ def key_figures(record: Record) -> Iterator[tuple[str, str]]:
         yield f"MAE of {rival.name}", fixed(rival.mae, 3)
     floor = number_of(record, "noise_floor")
     if floor is not None:
-        yield "MAE of the oracle asked twice (the floor)", fixed(floor, 3)
+        yield "Mean difference of the oracle to itself, asked twice", fixed(floor, 3)
     accuracy = number_of(record, "accuracy")
     if accuracy is not None:
         yield "Scores within 1.0 of the oracle's", percent(accuracy)

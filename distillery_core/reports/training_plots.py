@@ -101,11 +101,10 @@ def _per_dimension(folder: Path, training: Training) -> Plot | None:
 
     def draw(axes: Sequence[Axes]) -> None:
         for at, name in enumerate(names):
-            _course(axes[at], training, f"{name}_mae", "MAE" if at % columns == 0 else "")
+            label = "MAE" if at % columns == 0 else ""
+            _course(axes[at], training, f"{name}_mae", label, legend=at == 0)
             axes[at].set_title(name, fontsize=9)
             axes[at].set_ylim(0, top)
-            if at:
-                axes[at].get_legend().remove()
         for axis in axes[len(names) :]:
             axis.set_axis_off()
 
@@ -118,7 +117,7 @@ def _per_dimension(folder: Path, training: Training) -> Plot | None:
     return plot
 
 
-def _course(axis: Axes, training: Training, key: str, label: str) -> None:
+def _course(axis: Axes, training: Training, key: str, label: str, *, legend: bool = True) -> None:
     """Training and validation by epoch, the kept epoch marked."""
     numbers = [epoch.epoch for epoch in training.epochs]
     for split, (colour, word) in _SPLITS.items():
@@ -130,7 +129,8 @@ def _course(axis: Axes, training: Training, key: str, label: str) -> None:
     step = -(-len(numbers) // _MAX_TICKS)
     axis.set(xlabel="epoch", ylabel=label, xticks=numbers[::step])
     axis.set_ylim(bottom=0)
-    axis.legend(frameon=False, fontsize=8)
+    if legend:
+        axis.legend(frameon=False, fontsize=8)
 
 
 def _told(training: Training, key: str, word: str) -> str:

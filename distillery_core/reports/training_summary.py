@@ -57,7 +57,7 @@ def _errors(report: TrainingReport) -> list[tuple[str, ...]]:
     test = {split.name: split for split in splits_of(report.record)} if report.record else {}
     measured = test.get("test")
     by_name = {one.name: one.mae for one in dimensions_of(report.record)} if report.record else {}
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("all", _of(kept.train, "mae"), _of(kept.val, "mae"),
          fixed(measured.mae if measured else None, 3)),
         ("(RMSE)", _of(kept.train, "rmse"), _of(kept.val, "rmse"),
@@ -74,7 +74,8 @@ def _of(metrics: dict[str, float | None], key: str) -> str:
 
 
 def _course(training: Training) -> list[tuple[str, ...]]:
-    rows, before = [], None
+    rows: list[tuple[str, ...]] = []
+    before = None
     for number, epoch in enumerate(training.epochs, 1):
         now = epoch.val["mae"]
         change = signed(now - before, 3) if now is not None and before is not None else "-"

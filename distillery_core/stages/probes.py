@@ -49,7 +49,7 @@ def ask_probes(
     if recorded is not None:
         probes = [probe for probe in probes if _text_key(asking.filter, probe) in recorded]
         if not probes:
-            return Probed(left_out=_NOT_RECORDED)
+            return Probed(left_out=_NOT_RECORDED if wanted else LEFT_OUT)
     asking = asking.for_purpose(PURPOSE)
     if not wanted:
         known = {one.id for one in asking.answered([probe.article for probe in probes])}

@@ -171,11 +171,7 @@ def _state(
     path = report_path(project, filter, kind)
     expected = evidence_of(project, filter, kind, oracle or "")
     if oracle is None:
-        expected |= {
-            name: None
-            for name in ("oracle", "pool_sha256", "judgements_sha256")
-            if name in expected
-        }
+        expected |= dict.fromkeys(name for name in _OF_THE_ORACLE if name in expected)
     absent = tuple(name for name, value in expected.items() if value is None)
     if absent_is_fine:
         expected = {name: value for name, value in expected.items() if value is not None}

@@ -32,6 +32,7 @@ def calibrate(
     articles: FileRef,
     is_sample: bool,
     read: bool,
+    probes: bool,
     permit: Permit | None = None,
     earlier: ProjectFiles | None = None,
 ) -> Outcome:
@@ -58,6 +59,7 @@ def calibrate(
             budget=option("budget"),
             concurrency=option("concurrency"),
             read=read,
+            probes=probes,
             progress=progress,
         )
     verdict = Verdict.of(round, result.judged.decision)

@@ -12,4 +12,5 @@ calibrating.py   fits them after training         frozen_baseline.py what a base
 testing.py       tiny real students for tests
 
 Importing this package loads neither torch nor transformers; the modules that compute do.
+plain.py          a model folder read with plain transformers, as a stranger would
 """

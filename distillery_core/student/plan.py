@@ -11,7 +11,7 @@ Memory of a training step, bytes (checked against a measured step by tests/stude
                  norms 4 * hidden in float32; attention and feed-forward in the compute type
                  4 * hidden + 3 * key_value + 4 * inner (gated), or 2 * hidden + 2 * key_value
                  + 2 * inner (plain). Under gradient checkpointing one
-                 such layer, and 2 * hidden numbers in float32 for each other one
+                 such layer, and `hidden` numbers in float32 for each of them
     workspace    gradients of one layer's activations, and the largest 4-bit matrix unpacked
     overhead     the runtime itself: CUDA's context and the allocator's slack
 """
@@ -129,8 +129,7 @@ def step_memory(
     trained = trained_parameters(shape, method, rank)
     kept = 0.0 if method == "frozen" else tokens * _kept_per_token(shape, bf16, checkpointing)
     casts = 2 * shape.linear if bf16 and method == "full" else 0
-    branches, wide = (4, 4) if shape.gated else (2, 1)
-    workspace = tokens * 4 * (branches * shape.inner + wide * shape.hidden)
+    workspace = tokens * 4 * ((2 if shape.gated else 1) * shape.inner + shape.hidden)
     if method == "qlora":
         workspace += 2 * shape.largest
     return Memory(
@@ -159,7 +158,7 @@ def _kept_per_token(shape: Shape, bf16: bool, checkpointing: bool) -> float:
         inside = 2 * shape.hidden + 2 * shape.key_value + 2 * shape.inner
     layer = 4 * 4 * shape.hidden + width * inside
     if checkpointing:
-        return layer + 2 * 4 * shape.hidden * shape.layers
+        return layer + 4 * shape.hidden * shape.layers
     return layer * shape.layers
 
 

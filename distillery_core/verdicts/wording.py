@@ -35,14 +35,18 @@ def condition(band: Condition, line: CriteriaLine) -> str:
 
 
 def compared(measured: Measurement, line: CriteriaLine) -> str:
-    """What was measured and what was wanted: "12.5 %, wanted < 10 %"."""
+    """What was measured and what was wanted: "12.5 %, wanted < 10 %"; for a grade, which is no
+    number, what it stands for."""
+    if line.unit == "grade" and measured.note:
+        return measured.note
     return f"{_judged(measured, line)}, wanted {condition(line.ok_band, line)}"
 
 
 def failed(measured: Measurement, band: Condition, line: CriteriaLine) -> str:
     """As `compared`, with the limit that was crossed."""
     also = "".join(f" and {name} {text}" for name, text in line.fail_requires.items())
-    return f"{compared(measured, line)}, fails at {condition(band, line)}{also}"
+    limit = "" if line.unit == "grade" else f", fails at {condition(band, line)}{also}"
+    return compared(measured, line) + limit
 
 
 def _judged(measured: Measurement, line: CriteriaLine) -> str:

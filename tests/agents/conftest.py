@@ -176,3 +176,15 @@ def scripted() -> type[ScriptedReader]:
 @pytest.fixture
 def home(floods: Filter) -> Path:
     return floods.folder
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Asked for by a test that looks at an evaluation's plots."""
+
+
+@pytest.fixture
+def without_plots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the plots of evaluations, half of what one takes, unless the test looks at them."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr("distillery_core.agents.evaluation.draw", lambda *_: None)

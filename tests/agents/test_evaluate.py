@@ -21,6 +21,8 @@ from distillery_core.filters.filter import Filter
 from distillery_core.student.testing import labelled_rows, tiny_base, tiny_filter, write_rows
 from distillery_core.types import Level
 
+pytestmark = pytest.mark.usefixtures("without_plots")
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -67,7 +69,7 @@ def copy(trained: Trained, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained.home, tmp_path / "v1"))
 
 
-def test_everything_is_measured_and_written(trained: Trained, tmp_path: Path) -> None:
+def test_everything_is_measured_and_written(trained: Trained, tmp_path: Path, drawn: None) -> None:
     done = _evaluate(trained, reports_dir=tmp_path)
     front = done.judged.front
     assert (trained.home / "model_evaluation.md").is_file()

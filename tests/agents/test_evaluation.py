@@ -21,6 +21,8 @@ from distillery_core.agents.evaluation_lines import evaluation_measurements, imp
 from distillery_core.filters.filter import Filter
 from distillery_core.student.score_calibration import ScoreCalibration
 
+pytestmark = pytest.mark.usefixtures("without_plots")
+
 N, D = 240, 3
 WEIGHTS = np.array([0.5, 0.3, 0.2])
 
@@ -193,7 +195,7 @@ def test_the_incumbent_on_articles_new_to_both(evidence: EvaluationEvidence) -> 
 
 
 def test_a_good_model_deploys(
-    floods: Filter, evidence: EvaluationEvidence, home: Path, project: Path
+    floods: Filter, evidence: EvaluationEvidence, home: Path, project: Path, drawn: None
 ) -> None:
     judged = judge_evaluation(floods, evidence, home, project)
     assert judged.decision.word == "DEPLOY"
@@ -211,7 +213,7 @@ def test_a_good_model_deploys(
 
 
 def test_the_same_evidence_gives_the_same_files(
-    floods: Filter, evidence: EvaluationEvidence, home: Path, project: Path
+    floods: Filter, evidence: EvaluationEvidence, home: Path, project: Path, drawn: None
 ) -> None:
     def written() -> dict[str, bytes]:
         judge_evaluation(floods, evidence, home, project)

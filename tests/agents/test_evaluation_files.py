@@ -139,3 +139,13 @@ def test_the_13_real_runs_never_deploy(run: dict[str, Any]) -> None:
 def test_no_record_at_all_makes_it_deploy(curve: list[float], record: dict[str, Any]) -> None:
     history = [{"val": {"mae": value}, "train": {"mae": value}} for value in curve]
     assert judge_files(ResultFiles(history, record, ()), TABLE).level is not Level.OK
+
+
+def test_a_table_without_the_lines_that_need_the_model_does_not_deploy_either(
+    tmp_path: Path,
+) -> None:
+    kept = tuple(line for line in TABLE.lines if line.name in ("test_articles", "test_mae"))
+    table = TABLE.model_copy(update={"lines": kept})
+    decision = judge_files(read_result_files(*_files(tmp_path, _rows())), table)
+    assert decision.word == "REVIEW"
+    assert "a model nobody loaded is not deployed" in decision.deciding.reason

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from distillery_core.errors import UserError
 from distillery_core.filters import load_filter
 from distillery_core.reports.record import Record, read_record
 from distillery_core.reports.training_document import write_document
-from distillery_core.reports.training_plots import write_training_plots
+from distillery_core.reports.training_plots import Plot, write_training_plots
 from distillery_core.reports.training_record import TrainingReport, read_training
 from distillery_core.reports.word import WordDocument
 from distillery_core.stages.project import Project
@@ -37,9 +38,22 @@ def judged(judged_project: Callable[..., Project]) -> TrainingReport:
 def written(report: TrainingReport, folder: Path, name: str = "r.docx") -> Any:
     import docx
 
-    plots = write_training_plots(folder, report.training, report.record)
-    write_document(folder / name, report, plots, folder)
+    pictures, plots = drawn(report)
+    write_document(folder / name, report, plots, pictures)
     return docx.Document(str(folder / name))
+
+
+def drawn(report: TrainingReport) -> tuple[Path, list[Plot]]:
+    """The pictures of a report; drawing takes longer than all else, so each is drawn once."""
+    key = f"{len(report.training.epochs)}-{report.record is None}"
+    if key not in _DRAWN:
+        folder = Path(_FOLDER.name) / key
+        _DRAWN[key] = (folder, write_training_plots(folder, report.training, report.record))
+    return _DRAWN[key]
+
+
+_FOLDER = tempfile.TemporaryDirectory(prefix="drawn-")
+_DRAWN: dict[str, tuple[Path, list[Plot]]] = {}
 
 
 def texts(document: Any) -> list[str]:
@@ -55,8 +69,8 @@ def test_it_holds_every_part_and_every_picture(judged: TrainingReport, tmp_path:
     document = written(judged, tmp_path)
     found = [one.text for one in document.paragraphs if one.style.name == "Heading 1"]
     assert [name for name in found if name in HEADINGS] == HEADINGS
-    names = {properties.get("name") for properties in shapes(document)}
-    assert names == {path.stem for path in tmp_path.glob("*.png")} and len(names) == 6
+    names = [f"{properties.get('name')}.png" for properties in shapes(document)]
+    assert sorted(names) == sorted(plot.name for plot in drawn(judged)[1]) and len(names) == 6
 
 
 def test_every_picture_has_words_and_every_part_a_caption(
@@ -111,15 +125,15 @@ def test_without_an_evaluation_it_says_so_first(judged: TrainingReport, tmp_path
     told = texts(written(bare, tmp_path))
     assert any(text.startswith("This model has not been judged.") for text in told)
     assert "Not shown: results: not evaluated" in told
-    assert not (tmp_path / "calibration_curve.png").exists()
+    assert "calibration_curve.png" not in [plot.name for plot in drawn(bare)[1]]
 
 
 def test_a_history_of_bare_validation_errors_is_enough(tmp_path: Path) -> None:
     path = tmp_path / "training_history.json"
     path.write_text('[{"epoch": 1, "val": {"mae": 0.9}}]', encoding="utf-8")
-    told = texts(written(TrainingReport("x", 1, read_training(path, None), None, None), tmp_path))
-    assert "Validation MAE" in told
-    assert sorted(p.name for p in tmp_path.glob("*.png")) == ["overall_metrics.png"]
+    report = TrainingReport("x", 1, read_training(path, None), None, None)
+    assert "Validation MAE" in texts(written(report, tmp_path))
+    assert [plot.name for plot in drawn(report)[1]] == ["overall_metrics.png"]
 
 
 def test_without_python_docx_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

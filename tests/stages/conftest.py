@@ -43,25 +43,32 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def calibrated_once(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
+def calibrated_once(made_once: MadeOnce, corpus: Path) -> Path:
     """A project with both rounds judged and the REVIEW of the second one approved."""
-    root = tmp_path_factory.mktemp("calibrated")
+    return made_once("calibrated", lambda root: _calibrate(root, corpus))
+
+
+def _calibrate(root: Path, corpus: Path) -> None:
     project = Project(root)
     (root / "filters").mkdir()
     for kind in ("calibration", "validation"):
         calibrate.calibrate(project, crisis(project), round=kind, input=corpus)
     gates.approve(project, crisis(project), report="validation", who="Ada", why="read it")
-    return root
 
 
 @pytest.fixture(scope="session")
-def judged_once(
-    tmp_path_factory: pytest.TempPathFactory, calibrated_once: Path, corpus: Path
-) -> Path:
+def judged_once(made_once: MadeOnce, calibrated_once: Path, corpus: Path) -> Path:
     """A project that went on to a trained and judged student, judged leniently."""
-    root = tmp_path_factory.mktemp("judged") / "project"
-    shutil.copytree(calibrated_once, root)
+    folder = made_once("judged", lambda root: _judge(root / "project", calibrated_once, corpus))
+    return folder / "project"
+
+
+def _judge(root: Path, calibrated: Path, corpus: Path) -> None:
+    shutil.copytree(calibrated, root)
     project = Project(root)
     config = root / "filters" / "crisis" / "v1" / "config.yaml"
     config.write_text(config.read_text(encoding="utf-8").rstrip() + LENIENT, encoding="utf-8")
@@ -71,7 +78,6 @@ def judged_once(
     overrides = {"model_name": str(base), "epochs": 1, "max_length": 64}
     train.train(project, crisis(project), overrides=overrides, mlflow=False)
     evaluate.evaluate(project, crisis(project), mlflow=False)
-    return root
 
 
 @pytest.fixture

@@ -167,7 +167,9 @@ def test_each_oracles_report_is_approved_by_its_name(calibrated: Project, corpus
     """Two oracles share a folder: the report beside the filter is of the one judged last."""
     project, filter = calibrated, crisis(calibrated)
     oracles = (shipped_root() / "oracles.yaml").read_text(encoding="utf-8")
-    second = "  second: {provider: replay, recording: plugin, model: other, paid: false, free: true}"
+    second = (
+        "  second: {provider: replay, recording: plugin, model: other, paid: false, free: true}"
+    )
     (project.root / "oracles.yaml").write_text(f"{oracles}\n{second}\n", encoding="utf-8")
     calibrate.calibrate(project, filter, round="validation", input=corpus, oracle="second")
     (project.home(filter) / "approvals.yaml").unlink()

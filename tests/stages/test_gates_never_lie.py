@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -46,6 +47,12 @@ EVALUATION = (
     f"{HOME}/model_evaluation.md",
 )
 APPROVALS = f"{HOME}/approvals.yaml"
+CONFIG = f"{HOME}/config.yaml"
+SECTIONS = {
+    CALIBRATION: ("filter", "text", "scoring", "oracle", "calibration"),
+    EVALUATION: ("filter", "text", "scoring", "deployment"),
+}
+"""What of the config a gate rests on; the rest may change."""
 REPORTS = [name for name in (*CALIBRATION, *EVALUATION) if name.endswith(".md")]
 EDITED = sorted({*CALIBRATION, *EVALUATION} - {f"{HOME}/config.yaml"})
 SWAPS = {
@@ -79,6 +86,10 @@ class Edits(RuleBasedStateMachine):
             self._restore(name)
         self.approved: set[str] = {f"{HOME}/validation_report.md"}
         self.tampered = False
+
+    @property
+    def _both(self) -> tuple[Path, Path]:
+        return self.root, self.start
 
     def _path(self, name: str) -> Path:
         return self.root / name
@@ -155,10 +166,11 @@ class Edits(RuleBasedStateMachine):
             self._rests_on(evaluation, EVALUATION, f"{HOME}/model_evaluation.md")
 
     def _rests_on(self, state: GateState, names: tuple[str, ...], reviewed: str) -> None:
-        differing = [
-            name for name in names if name != f"{HOME}/config.yaml" and not self._same(name)
-        ]
-        assert differing == []
+        assert [name for name in names if name != CONFIG and not self._same(name)] == []
+        now, judged = (yaml.safe_load((folder / CONFIG).read_bytes()) for folder in self._both)
+        assert {one: now.get(one) for one in SECTIONS[names]} == {
+            one: judged.get(one) for one in SECTIONS[names]
+        }
         assert state.level is not Level.FAIL
         if state.level is Level.REVIEW:
             assert reviewed in self.approved
@@ -221,6 +233,23 @@ def test_both_gates_can_open_here(approved_once: Path, tmp_path: Path) -> None:
     gates.approve(Project(root), chosen, report="evaluation", who="Ada", why="read it")
     state = state_of(evaluation_gate, root)
     assert state.open, state.reasons
+
+
+@pytest.mark.parametrize("old", sorted(CONFIG_EDITS))
+def test_an_edit_of_the_config_closes_what_rests_on_it(
+    approved_once: Path, tmp_path: Path, old: str
+) -> None:
+    root = tmp_path / "project"
+    shutil.copytree(approved_once, root)
+    chosen = resolve_filter("crisis", root)
+    gates.approve(Project(root), chosen, report="evaluation", who="Ada", why="read it")
+    text = (root / CONFIG).read_text(encoding="utf-8")
+    assert old in text
+    (root / CONFIG).write_text(text.replace(old, CONFIG_EDITS[old], 1), encoding="utf-8")
+    was, now = (yaml.safe_load((folder / CONFIG).read_bytes()) for folder in (approved_once, root))
+    for gate, names in ((calibration_gate, CALIBRATION), (evaluation_gate, EVALUATION)):
+        if any(was.get(one) != now.get(one) for one in SECTIONS[names]):
+            assert not state_of(gate, root).open
 
 
 def test_no_sequence_of_edits_opens_a_gate_whose_evidence_does_not_match(

@@ -16,6 +16,7 @@ from distillery_core.filters import Filter, resolve_filter
 from distillery_core.stages import calibrate, gates, prepare
 from distillery_core.stages.label_several import label_with_several, several_projection
 from distillery_core.stages.project import Project
+from distillery_core.verdicts.front_matter import read_report
 
 SECOND = {
     "provider": "replay",
@@ -61,8 +62,8 @@ def test_every_oracle_needs_its_own_gate(two_oracles: Project, corpus: Path) -> 
 def test_two_oracles_label_together(two_oracles: Project, corpus: Path) -> None:
     calibrate_second(two_oracles, corpus)
     filter = crisis(two_oracles)
-    result = both(two_oracles, corpus, repeats=2, limit=80)
-    assert result.summary.states == {"done": 80}
+    result = both(two_oracles, corpus, repeats=2, limit=40)
+    assert result.summary.states == {"done": 40}
     rows = [json.loads(line) for line in result.output.read_text("utf-8").splitlines()]
     provenance = rows[0][filter.analysis_key]["provenance"]
     assert (provenance["oracle"], provenance["asked"]) == ("recorded + second", 4)
@@ -75,7 +76,7 @@ def test_two_oracles_label_together(two_oracles: Project, corpus: Path) -> None:
     manifest = prepare.prepare(two_oracles, filter).manifest
     assert manifest.noise_floor == dict.fromkeys(filter.dimensions, 0.0)
     assert manifest.noise is not None
-    assert (manifest.noise.answers, manifest.noise.articles) == (4, 80)
+    assert (manifest.noise.answers, manifest.noise.articles) == (4, 40)
     assert manifest.oracles == ("recorded + second",)
     lines = {line.name: line for line in manifest.quality.lines}
     assert lines["mixed_provenance"].value == 0
@@ -124,8 +125,8 @@ def test_a_projection_counts_every_answer(two_oracles: Project, corpus: Path) ->
 def test_calibrate_with_repeats_measures_how_far_answers_differ(
     calibrated: Project, corpus: Path
 ) -> None:
-    plain = calibrate.calibrate(calibrated, crisis(calibrated), input=corpus, probes=False)
-    known = plain.judged.front.measurements["repeatability"].value
+    before = gates.report_path(calibrated, crisis(calibrated), "calibration")
+    known = read_report(before).front.measurements["repeatability"].value
     again = calibrate.calibrate(
         calibrated, crisis(calibrated), input=corpus, probes=False, repeats=2
     )

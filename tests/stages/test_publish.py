@@ -21,6 +21,9 @@ from distillery_core.stages.publish import Bundle, Published, PublishWish, bundl
 from distillery_core.types import Article
 from tests.stages.fake_hub import READ_ONLY, TOKEN, FakeHub, Repo, fake_hub
 
+# huggingface_hub hands the bytes of an upload to httpx2 in a way that it has renamed.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
 NAME = "ana/crisis-v1"
 WISH = PublishWish(NAME, private=True, license="apache-2.0")
 
@@ -99,9 +102,7 @@ def test_the_card_has_the_hubs_metadata_and_the_records_numbers(
     assert titles and not [title for title in titles if title in text]
 
 
-def test_the_cards_snippet_scores_as_distillery_does(
-    approved: Project, hub: FakeHub, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_cards_snippet_scores_as_distillery_does(approved: Project, hub: FakeHub) -> None:
     from distillery_core.student.predict import load_model, predict
 
     sent(approved)
@@ -109,7 +110,6 @@ def test_the_cards_snippet_scores_as_distillery_does(
     [snippet] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, Any] = {}
     exec(snippet, names)
-    assert "Title of an article" not in capsys.readouterr().out
     articles = [
         Article("1", "Flood in the town", "People left their houses. " * 3),
         Article("2", "", "Strike at the port"),

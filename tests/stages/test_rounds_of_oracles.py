@@ -133,12 +133,20 @@ def rounds(tmp_path: Path, corpus: Path) -> Rounds:
     return Rounds(tmp_path / "project", corpus)
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
+    """The sample that `SIZES` leads to, drawn once."""
+    project = Project(tmp_path_factory.mktemp("drawn"))
+    (project.root / "filters").mkdir()
+    return draw(project, crisis(project), input=corpus, **SIZES).path
+
+
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
-def test_a_round(case: dict[str, Any], rounds: Rounds) -> None:
+def test_a_round(case: dict[str, Any], rounds: Rounds, drawn: Path) -> None:
     rounds.spoil = ORACLES[case["oracle"]]
     rounds.reading = case.get("reading")
     with rounds.serve():
-        judged = rounds.run().judged
+        judged = rounds.run(sample=drawn).judged
     body = judged.report.body
     because = {line.name: line.reason for line in judged.decision.because}
     assert judged.decision.word == case["verdict"], because
@@ -147,16 +155,15 @@ def test_a_round(case: dict[str, Any], rounds: Rounds) -> None:
 
 
 def test_a_prompt_that_does_not_send_the_article_is_refused_before_anything_is_asked(
-    rounds: Rounds,
+    rounds: Rounds, drawn: Path
 ) -> None:
+    filter = adopt(rounds.project, crisis(rounds.project))
+    prompt = filter.folder / "prompt.md.j2"
+    prompt.write_text(prompt.read_text(encoding="utf-8").replace("{{ article }}", "..."))
     with rounds.serve() as server:
-        rounds.run()
-        before = len(server.asked)
-        prompt = rounds.project.home(crisis(rounds.project)) / "prompt.md.j2"
-        prompt.write_text(prompt.read_text(encoding="utf-8").replace("{{ article }}", "..."))
         with pytest.raises(UserError, match="the prompt does not send the article"):
-            rounds.run()
-        assert len(server.asked) == before
+            rounds.run(sample=drawn)
+        assert not server.asked
 
 
 def test_a_prompt_fitted_to_its_first_sample_passes_and_then_fails_as_overfitted(
@@ -269,7 +276,7 @@ def test_numbers_and_seed_can_be_chosen(rounds: Rounds) -> None:
     assert result.judged.front.numbers["seed"] == 77
 
 
-def test_second_answers_count_in_later_rounds_too(rounds: Rounds) -> None:
+def test_second_answers_count_in_later_rounds_too(rounds: Rounds, drawn: Path) -> None:
     """An oracle that contradicts itself does not pass by being asked once."""
     answered: Counter[str] = Counter()
 
@@ -279,11 +286,10 @@ def test_second_answers_count_in_later_rounds_too(rounds: Rounds) -> None:
         return found if answered[asked.key] == 1 else _set(found, lambda value: value + 2)
 
     rounds.special = fickle
-    few = {"n_positive": 10, "n_negative": 10, "n_edge": 2}
     with rounds.serve() as server:
-        twice = rounds.run(repeats=2, **few).judged.decision
+        twice = rounds.run(repeats=2, sample=drawn).judged.decision
         asked = len(server.asked)
-        once = rounds.run(**few).judged.decision
-        assert len(server.asked) == asked == 44
+        once = rounds.run(sample=drawn).judged.decision
+        assert len(server.asked) == asked == 100
     assert "repeatability" in {line.name for line in twice.because}
     assert once.because == twice.because

@@ -189,3 +189,14 @@ def test_results_print_in_their_unit():
     assert printed["classes_reviewed"].value_text == "yes"
     assert printed["constant_dimensions"].ok_text == "0"
     assert printed["reading"].value_text == "-"
+
+
+@pytest.mark.parametrize(("grade", "word"), [(1, "REVIEW"), (2, "FAIL")])
+def test_a_grade_is_told_by_what_it_stands_for(grade, word):
+    told = Measurement(grade, note="the record does not say if weights moved")
+    decision = decide(TABLES["model_evaluation"], WELL["model_evaluation"] | {"tripwires": told})
+    assert (decision.word, decision.deciding.name) == (word, "tripwires")
+    assert decision.deciding.reason == told.note
+    unsaid = WELL["model_evaluation"] | {"tripwires": Measurement(grade)}
+    bare = decide(TABLES["model_evaluation"], unsaid)
+    assert bare.deciding.reason.startswith(f"{grade}, wanted < 1")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from distillery_core.cli.console import note, say
-from distillery_core.cli.options import FilterOption, OracleOption, chosen_filter
+from distillery_core.cli.options import FilterOption, chosen_filter
 from distillery_core.cli.verb import single, verb
 from distillery_core.errors import UserError
 
@@ -37,12 +37,16 @@ def approve(
     expires: Annotated[
         str | None, typer.Option(metavar="YYYY-MM-DD", help="The last day it counts.")
     ] = None,
-    oracle: OracleOption = None,
+    oracle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Whose report, of several oracles; default: judged last."
+        ),
+    ] = None,
 ) -> None:
     """Record in approvals.yaml that a person has read a REVIEW and lets it through.
 
-    The approval counts for exactly this report; a FAIL cannot be approved. Where several oracles
-    were calibrated, --oracle says whose report is meant; without it the one beside the filter.
+    The approval counts for exactly this report; a FAIL cannot be approved.
     """
     from distillery_core.stages.gates import approve as record
 

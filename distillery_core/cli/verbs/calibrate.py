@@ -79,9 +79,7 @@ def calibrate(
     ask_above: options.AskAboveOption = ASK_ABOVE_USD,
     yes: options.YesOption = False,
     read: options.ReadOption = True,
-    probes: Annotated[
-        bool, typer.Option("--probes/--no-probes", help="Try known attacks on the oracle.")
-    ] = True,
+    probes: Annotated[bool, options.PROBES] = True,
     repeats: Annotated[
         int, typer.Option(min=1, max=20, help="Answers an article, to see how far they differ.")
     ] = 1,

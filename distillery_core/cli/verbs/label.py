@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from distillery_core.cli import batches, options
-from distillery_core.cli.console import note, only_json, print_json, say
+from distillery_core.cli.console import only_json
+from distillery_core.cli.labelling import oracles_asked, print_labels, told_when_stopped
 from distillery_core.cli.money import ASK_ABOVE_USD, confirm
-from distillery_core.cli.results import print_summary, summary_facts
 from distillery_core.cli.verb import single, verb
 from distillery_core.cli.work import with_total, work
 from distillery_core.errors import UserError
-
-if TYPE_CHECKING:
-    from distillery_core.labelling.projection import Projection
-    from distillery_core.stages.label import LabelResult
 
 app = single()
 
@@ -115,7 +107,7 @@ def label(
 
     target = _target(output, output_dir)
     articles = _limit(limit, max_batches, batch_size)
-    asked = _asked(oracle, oracles, repeats)
+    asked = oracles_asked(oracle, oracles, repeats)
     project, chosen = options.chosen_filter(filter)
     if cancel_batches:
         batches.cancel(project, chosen, oracle=oracle, json=json)
@@ -149,7 +141,7 @@ def label(
         retry_failed = False  # the batch was that try
     projected = limited(whole, articles and articles * asked.passes)
     confirm(projected, budget=budget, yes=yes, ask_above=ask_above)
-    with only_json(json), work("label") as task, _told_when_stopped():
+    with only_json(json), work("label") as task, told_when_stopped():
         result = asked.label(
             project,
             chosen,
@@ -165,64 +157,7 @@ def label(
             canaries=canaries,
             progress=with_total(task.progress, asked.answers(whole.articles, articles)),
         )
-    if json:
-        print_json(_facts(result))
-        return
-    say(f"{project.relative(result.output)}: written")
-    print_summary(result.summary)
-    if agreement := getattr(result, "agreement", None):
-        say(f"{project.relative(agreement)}: how far the answers agree")
-    for path in (result.rejected, result.skipped):
-        if path is not None:
-            note(f"set aside: {project.relative(path)}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """Who is asked: the functions of the stage for one oracle or for several answers."""
-
-    require_gate: Callable[..., bool]
-    projection: Callable[..., Projection]
-    label: Callable[..., LabelResult]
-    passes: int = 1
-
-    def answers(self, articles: int, limit: int | None) -> int:
-        """Answers that are wanted about so many articles, at most `limit`."""
-        return (articles if limit is None else min(articles, limit)) * self.passes
-
-
-def _asked(oracle: str | None, oracles: str | None, repeats: int) -> _Asked:
-    from distillery_core.stages import label as single
-    from distillery_core.stages import label_several as several
-
-    if oracle is not None and oracles is not None:
-        raise UserError("--oracle and --oracles are both given", hint="give one of them")
-    if repeats == 1 and oracles is None:
-        return _Asked(
-            partial(single.require_gate, oracle=oracle),
-            partial(single.projection, oracle=oracle),
-            partial(single.label, oracle=oracle),
-        )
-    given = oracles.split(",") if oracles else [oracle] if oracle else []
-    names = [name.strip() for name in given if name.strip()]
-    return _Asked(
-        partial(several.require_gates, oracles=names),
-        partial(several.several_projection, oracles=names, repeats=repeats),
-        partial(several.label_with_several, oracles=names, repeats=repeats),
-        passes=max(len(names), 1) * repeats,
-    )
-
-
-@contextmanager
-def _told_when_stopped() -> Iterator[None]:
-    """A run that a budget or stop rule ended has spent money too: say how much."""
-    from distillery_core.labelling.run import LabellingStopped
-
-    try:
-        yield
-    except LabellingStopped as stopped:
-        note(stopped.summary.money_line())
-        raise
+    print_labels(project, result, json)
 
 
 def _target(output: Path | None, output_dir: Path | None) -> Path | None:
@@ -239,12 +174,3 @@ def _limit(limit: int | None, max_batches: int | None, batch_size: int | None) -
         raise UserError("--max-batches counts batches of --batch-size, which is not given")
     batches = max_batches * batch_size
     return batches if limit is None else min(limit, batches)
-
-
-def _facts(result: LabelResult) -> dict[str, object]:
-    return {
-        "output": str(result.output),
-        "rejected": str(result.rejected) if result.rejected else None,
-        "skipped": str(result.skipped) if result.skipped else None,
-        "agreement": str(agreement) if (agreement := getattr(result, "agreement", None)) else None,
-    } | summary_facts(result.summary)

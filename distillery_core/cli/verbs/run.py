@@ -46,6 +46,7 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="Label at most that many.")] = None,
     max_bad: Annotated[float | None, options.MAX_BAD] = None,
     read: Annotated[bool | None, options.READ] = None,
+    probes: Annotated[bool | None, options.PROBES] = None,
     model_name: options.ModelNameOption = None,
     epochs: options.EpochsOption = None,
     batch_size: options.TrainBatchOption = None,
@@ -62,7 +63,9 @@ def run(
     ] = None,
     wait_for_approval: Annotated[
         float | None,
-        typer.Option(min=0, metavar="MINUTES", help="Stand still at a REVIEW until it is approved."),
+        typer.Option(
+            min=0, metavar="MINUTES", help="Stand still at a REVIEW until it is approved."
+        ),
     ] = None,
 ) -> None:
     """Calibrate, validate, label, prepare, train, evaluate and promote, each behind its gate.
@@ -96,6 +99,7 @@ def run(
         "limit": limit,
         "max_bad": max_bad,
         "read": read,
+        "probes": probes,
         "training": settings or None,
         "mlflow": mlflow,
         "promote": promote,
