@@ -122,7 +122,7 @@ def labelled_row(filter: Filter, row: dict[str, Any]) -> dict[str, Any]:
 def run(filter: Filter, folder: Path, scratch: Path, seed: int) -> dict[str, Any]:
     """Train with one seed and measure on the official test split."""
     configured = TrainSettings.from_config(filter.config.training)
-    # Sentences of 20 tokens: many at a time, sorted by length, or the calls cost more than the sums.
+    # Sentences of 20 tokens: many at a time, by length, or the calls cost more than the sums.
     settings = replace(
         configured, seed=seed, threads=1, micro_batch_tokens=1024, bucket_by_length=True
     )
@@ -151,12 +151,11 @@ def figures(values: Array, labels: Array) -> dict[str, Any]:
     }
 
 
-def report(
-    filter: Filter, ridge: dict[str, Any], runs: list[dict[str, Any]], dropped: int
-) -> None:
+def report(filter: Filter, ridge: dict[str, Any], runs: list[dict[str, Any]], dropped: int) -> None:
     """The table, then the lines `name=value`."""
     print(f"\nEmoBank, official split ({dropped} rows left out that stand in a later split too)")
-    print(f"{'':36}{'MAE':>8}{'RMSE':>8}{'Pearson':>9}" + "".join(f"{n:>11}" for n in filter.dimensions))
+    names = "".join(f"{name:>11}" for name in filter.dimensions)
+    print(f"{'':36}{'MAE':>8}{'RMSE':>8}{'Pearson':>9}{names}")
     for name, (error, pearson) in KNOWN.items():
         print(f"{name:36}{error:8.3f}{'':8}{pearson if pearson else '-':>9}")
     mean = {key: np.mean([one[key] for one in runs], axis=0) for key in ridge}

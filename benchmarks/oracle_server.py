@@ -2,6 +2,7 @@
 
 A line on stdin asks for numbers: `counts`, by article, or `totals`, which costs the server nothing.
 Faults are what the targets name: 1 % of the requests get a 429, 0.5 % a 500, 0.5 % half a reply.
+A 429 asks to wait a second, the least that the header can say (whole seconds, RFC 9110, 10.2.3).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from distillery_core.oracle.replay_server import ReplayServer
 
 FAULTS = Faults(
     (
-        Fault("status", status=429, share=0.01, retry_after_s=0.2),
+        Fault("status", status=429, share=0.01, retry_after_s=1),
         Fault("status", status=500, share=0.005),
         Fault("malformed", share=0.005),
     )

@@ -46,6 +46,7 @@ async def bare(setup: Setup, address: str, concurrency: int, output: Path) -> in
     question = question_of(setup.filter, next(articles(1)))
     instructions, behind = question.system, question.user.split("</article>")[1]
     schema = {"name": setup.filter.name, "schema": answer_schema(setup.filter), "strict": True}
+    answer_format: Any = {"type": "json_schema", "json_schema": schema}
     limits = httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
     http = openai.DefaultAioHttpClient(limits=limits)
     client = openai.AsyncOpenAI(api_key="none", base_url=address, http_client=http)
@@ -65,7 +66,7 @@ async def bare(setup: Setup, address: str, concurrency: int, output: Path) -> in
                             {"role": "system", "content": instructions},
                             {"role": "user", "content": text},
                         ],
-                        response_format={"type": "json_schema", "json_schema": schema},  # type: ignore[typeddict-item]
+                        response_format=answer_format,
                         temperature=0,
                         max_tokens=1000,
                     )

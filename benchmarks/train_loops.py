@@ -85,7 +85,7 @@ def ours(material: Material, settings: TrainSettings) -> Measured:
 
 
 def peer(material: Material, settings: TrainSettings, *, bf16: bool) -> Measured:
-    """`transformers.Trainer` with dynamic padding, on the same token ids and the same first head."""
+    """`transformers.Trainer` with dynamic padding, same token ids, same first head."""
     filter, dataset = material.filter, material.dataset
     built = build(settings, filter.dimensions)
     encoder = TextEncoder(built.tokenizer, filter.config.text, settings.max_length)

@@ -180,7 +180,11 @@ def draw(folder: Path, evidence: EvaluationEvidence) -> None:
     bins = figures.reliability(evidence).bins
     plots.reliability(
         folder / "reliability.png",
-        [(one.predicted, one.labelled, one.n) for one in bins if one.predicted is not None],
+        [
+            (one.predicted, one.labelled, one.n)
+            for one in bins
+            if one.predicted is not None and one.labelled is not None
+        ],
     )
     plots.epochs(
         folder / "epochs.png", evidence.train_errors, evidence.val_errors, evidence.kept_epoch

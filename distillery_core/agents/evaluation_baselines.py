@@ -96,9 +96,10 @@ def embedded(
 def _base_settings(metadata: Mapping[str, Any]) -> TrainSettings | None:
     asked = metadata.get("settings")
     known = asked if isinstance(asked, Mapping) else {}
-    given = {name: known.get(name) for name in ("model_name", "max_length", "seed")}
+    wanted = ("model_name", "max_length", "seed")
+    given: dict[str, Any] = {name: known[name] for name in wanted if name in known}
     try:
-        return TrainSettings(**given) if all(given.values()) else None
+        return TrainSettings(**given) if len(given) == len(wanted) else None
     except (UserError, TypeError):
         return None
 

@@ -6,11 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
 from distillery_core.agents.people import ScoresByPeople
-from distillery_core.filters.filter import Filter
-from distillery_core.filters.score_rules import overall
 from distillery_core.student.metrics import Array
 from distillery_core.student.score_calibration import ScoreCalibration
 
@@ -250,20 +246,3 @@ class EvaluationEvidence:
     def train_errors(self) -> list[float]:
         """Train MAE by epoch, in evaluation mode."""
         return [float(epoch["train"]["mae"]) for epoch in self.epochs]
-
-
-def overall_scores(filter: Filter, scores: Array, texts: Sequence[str]) -> Array:
-    """Overall scores after rules of many articles, float64 [articles].
-
-    Args:
-        scores: [articles, dimensions] in the filter's order.
-        texts: title and content of each, which caps and penalties search.
-    """
-    names = filter.dimensions
-    return np.array(
-        [
-            overall(filter, dict(zip(names, map(float, row), strict=True)), text).value
-            for row, text in zip(scores, texts, strict=True)
-        ],
-        dtype=np.float64,
-    )

@@ -18,7 +18,6 @@ from distillery_core.agents.evaluation_evidence import (
     Speed,
     TestArticle,
     Tripwires,
-    overall_scores,
 )
 from distillery_core.agents.incumbent import IncumbentModel, score_incumbent
 from distillery_core.agents.predicting import Scores, measure_speed, predicted_scores
@@ -38,6 +37,7 @@ from distillery_core.files import sha256_file, sha256_json
 from distillery_core.filters.filter import Filter
 from distillery_core.filters.text_view import pattern_text
 from distillery_core.student import baselines
+from distillery_core.student.finding import overall_scores
 from distillery_core.student.metrics import Array, article_errors, mae
 from distillery_core.student.score_calibration import ScoreCalibration
 from distillery_core.types import Progress, silent

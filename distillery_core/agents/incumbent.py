@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from distillery_core.agents.evaluation_evidence import Incumbent, overall_scores
+from distillery_core.agents.evaluation_evidence import Incumbent
 from distillery_core.agents.predicting import predicted_scores
 from distillery_core.dataset.duplicates import KnownTexts
 from distillery_core.dataset.manifest import MANIFEST, Manifest, load_manifest
 from distillery_core.dataset.rows import Example, read_examples
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
+from distillery_core.student.finding import overall_scores
 from distillery_core.types import Progress, silent
 
 

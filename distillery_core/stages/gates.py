@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from distillery_core.dataset.judgements import read_people
 from distillery_core.dataset.manifest import MANIFEST, verify_manifest
 from distillery_core.errors import DistilleryError, UserError
 from distillery_core.filters import Filter
+from distillery_core.reports.record import record_of, record_path
 from distillery_core.stages.kept_reports import report_of_oracle
 from distillery_core.stages.oracles import choose_oracle, oracle_identity
 from distillery_core.stages.project import Project
@@ -173,6 +175,7 @@ def _state_for(
     path = report_of_oracle(current, kind, oracle, evidence)
     criteria = criteria_for(project, filter, kind)
     state = check_report(path, criteria, evidence, current.parent, name=current.name)
+    state = _with_its_record(state, path, criteria)
     # What to run next is said of the filter's folder, wherever its report lies, and of this oracle.
     there, here = path.parent.as_posix(), current.parent.as_posix()
     command = state.next_command.replace(there, here)
@@ -185,8 +188,23 @@ def _state_for(
 def _state(
     project: Project, filter: Filter, kind: ReportKind, evidence: Mapping[str, str | None]
 ) -> GateState:
-    path = report_path(project, filter, kind)
-    return check_report(path, criteria_for(project, filter, kind), evidence)
+    path, criteria = report_path(project, filter, kind), criteria_for(project, filter, kind)
+    return _with_its_record(check_report(path, criteria, evidence), path, criteria)
+
+
+def _with_its_record(state: GateState, path: Path, criteria: Criteria) -> GateState:
+    """Closed where the record beside an open report is not the one it was rendered from: pages and
+    comments would refuse it. A report that was put back from its artefact has none."""
+    if not state.open or not record_path(path).exists():
+        return state
+    try:
+        record_of(path, read_report(path))
+    except UserError as error:
+        command = criteria.commands.get(criteria.round or "", "")
+        again = command.replace("{folder}", shlex.quote(path.parent.as_posix()))
+        told = (f"{record_path(path).name}: {error.what}",)
+        return replace(state, open=False, reasons=told, next_command=again, approval=None)
+    return state
 
 
 def _pool_evidence(

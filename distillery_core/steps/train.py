@@ -41,6 +41,7 @@ def train(
 
 
 def model_paths(home: Path) -> list[Path]:
-    """What training leaves in the filter's folder: the model, its history and its metadata."""
-    records = [home / "training_history.json", home / "training_metadata.json"]
+    """What training leaves in the filter's folder: the model, its history, metadata and config."""
+    names = ("training_history.json", "training_metadata.json", "training_config.yaml")
+    records = [home / name for name in names]
     return [home / "model", *(path for path in records if path.is_file())]

@@ -47,8 +47,8 @@ def calibrate_saved(
         write_json(result.model_dir / CALIBRATION, found.model_dump(mode="json"))
     say(_line(found))
     record = found.model_dump(mode="json", exclude={"dimensions", "schema_version"})
-    after = {"model_sha256": model_sha256(result.model_dir), "score_calibration": record}
-    metadata = {**result.metadata, **after}
+    hashes = {**result.metadata["hashes"], "model_sha256": model_sha256(result.model_dir)}
+    metadata = {**result.metadata, "hashes": hashes, "score_calibration": record}
     write_metadata(output_dir, metadata)
     return replace(result, metadata=metadata)
 

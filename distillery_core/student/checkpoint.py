@@ -71,7 +71,9 @@ def save_model(
 
 def model_sha256(folder: Path) -> str:
     """Hash of every file that decides a prediction: weights, config, tokenizer, card."""
-    return sha256_tree(folder, [path.relative_to(folder).as_posix() for path in model_files(folder)])
+    return sha256_tree(
+        folder, [path.relative_to(folder).as_posix() for path in model_files(folder)]
+    )
 
 
 def model_files(folder: Path) -> list[Path]:

@@ -208,7 +208,7 @@ def _set_head(config: Any, dimensions: Sequence[str]) -> None:
 def _attention(config: Any, asked: str) -> str:
     """As asked; a base without the fused attention (DeBERTa) takes its own."""
     known = AutoModelForSequenceClassification._model_mapping
-    built = known[type(config)] if type(config) in known else None
+    built = known.get(type(config), None)
     has_fused = getattr(built, "_supports_sdpa", True)
     return asked if asked != "sdpa" or has_fused else "eager"
 

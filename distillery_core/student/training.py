@@ -30,6 +30,7 @@ from distillery_core.student.memory import (
     peak_bytes,
 )
 from distillery_core.student.metrics import Array, summarise
+from distillery_core.student.optimisation import trainable
 from distillery_core.student.packing import packed_logits
 from distillery_core.student.predict import Predictions, forward
 from distillery_core.student.record import (
@@ -118,7 +119,7 @@ def train(
 
         result: dict[str, Any] = {}
         for epoch in range(run.position.epoch, settings.epochs + 1):
-            record = _train_epoch(run, epoch, progress, say)
+            record = train_epoch(run, epoch, progress, say)
             record.train = _evaluate(run, run.shown)
             record.val = _evaluate(run, run.val)
             for line in record.lines(settings.epochs):
@@ -160,7 +161,7 @@ def _seed(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _train_epoch(run: Run, epoch: int, progress: Progress, say: Say) -> EpochRecord:
+def train_epoch(run: Run, epoch: int, progress: Progress, say: Say) -> EpochRecord:
     """One pass over the articles, or the rest of one; every batch is one optimizer step."""
     settings, at = run.settings, run.position
     run.model.train()
@@ -280,14 +281,18 @@ def _fit_batch(run: Run, say: Say) -> None:
         raise UserError("--batch-size auto works on one device", where="--batch-size")
     longest = sorted(range(len(run.lengths)), key=lambda p: -run.lengths[p])
     most = min(run.settings.effective_batch, len(longest))
+    trained = [parameter for _, parameter in trainable(run.plain)]
 
     def attempt(size: int) -> None:
+        # The optimizer's two means come into being with the first step; their room is kept free.
+        means = [] if run.optimizer.state else [torch.empty_like(p) for p in trained for _ in "12"]
         try:
             with torch.random.fork_rng():
                 run.accelerator.backward(_loss_share(run, longest[:size], longest[:size]))
         except UserError as error:
             raise error.__cause__ or error from None
         finally:
+            means.clear()
             run.optimizer.zero_grad()
 
     run.model.train()

@@ -185,6 +185,6 @@ def drawn() -> None:
 
 @pytest.fixture
 def without_plots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves out the plots of evaluations, half of what one takes, unless the test looks at them."""
+    """Leaves out the plots of evaluations, half of their time, unless the test looks at them."""
     if "drawn" not in request.fixturenames:
         monkeypatch.setattr("distillery_core.agents.evaluation.draw", lambda *_: None)

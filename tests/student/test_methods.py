@@ -69,9 +69,7 @@ def test_lora_is_merged_into_a_plain_model_with_the_adapter_beside_it(
     assert any("score" in n or "classifier" in n for n in adapter), "the head is part of it"
 
 
-def test_lora_over_a_base_held_in_bf16(
-    trained: Callable[..., TrainResult], data_dir: Path
-) -> None:
+def test_lora_over_a_base_held_in_bf16(trained: Callable[..., TrainResult], data_dir: Path) -> None:
     result = trained("bert", method="lora", base_precision="bf16", precision="bf16")
     weights = load_file(result.model_dir / "model.safetensors")
     assert {t.dtype for t in weights.values()} == {torch.bfloat16}
@@ -134,7 +132,7 @@ def test_auto_takes_the_first_that_fits(
 def test_auto_where_nothing_fits(
     filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="full: needs .* lora: needs .* qlora: needs"):
+    with pytest.raises(UserError, match=r"full: needs .* lora: needs .* qlora: needs"):
         train(filter_, data_dir, tmp_path / "out", settings(memory_limit_gib=0.1))
     assert not (tmp_path / "out").exists()
 
@@ -245,4 +243,5 @@ def test_the_record_measures_speed_and_memory(trained: Callable[..., TrainResult
     assert 0 < entry["model_flops_utilisation"] < 1
     assert entry["peak_memory_bytes"] > 100e6
     for split in ("train", "val"):
-        assert {"needle_recall", "needle_precision", "needle_average_precision"} <= set(entry[split])
+        found = {name for name in entry[split] if name.startswith("needle_")}
+        assert found == {"needle_recall", "needle_precision", "needle_average_precision"}

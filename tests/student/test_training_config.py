@@ -53,7 +53,7 @@ def test_options_win_over_the_config_and_it_over_the_filter(written: Callable[[s
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("training:\n  epoch: 3", r"config\.yaml:2: training\.epoch: unknown key, did you mean 'ep"),
+        ("training:\n  epoch: 3", r"config\.yaml:2: training\.epoch: unknown key, did you mean"),
         ("trainings: {}", "trainings: unknown key, did you mean 'training'"),
         ("model:\n  name: x\n  hidden: 3", r":3: model\.hidden: unknown key"),
         ("training: {epochs: many}", "valid integer"),
