@@ -16,7 +16,8 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 # uv answers ZenML's question for the installed packages in milliseconds, pip in seconds.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-oracle lint types unit docs clean bench-verdicts bench-agreement bench-oracle
+.PHONY: demo test test-oracle lint types unit coverage docs clean bench-verdicts bench-agreement bench-oracle \
+  bench-quality
 
 demo: $(INSTALLED)
 	$(BIN)/distillery demo $(DEMO_DIR)
@@ -33,6 +34,10 @@ types: $(INSTALLED)
 
 # The demo first, since it takes the longest; each file stays on one worker, whose fixtures it shares.
 unit: $(INSTALLED)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/e2e/test_demo.py tests plugins
+
+# The same with coverage, which makes it about a third slower.
+coverage: $(INSTALLED)
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered \
 	  tests/e2e/test_demo.py tests plugins
 
@@ -50,6 +55,10 @@ bench-agreement: $(INSTALLED)
 # How often each verdict comes out for simulated students whose truth is known (about ten minutes).
 bench-verdicts: $(INSTALLED)
 	$(BIN)/python benchmarks/verdicts.py
+
+# MiniLM on EmoBank's official split, three seeds (needs DISTILLERY_DATA).
+bench-quality: $(INSTALLED)
+	$(BIN)/python benchmarks/emobank.py
 
 # Labelling beside a bare client and distilabel: requests/s, memory, kill -9. About half an hour;
 # renews its block of docs/benchmarks.md.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -75,7 +77,8 @@ def label_file(
                     filter, rows, output, rejects, oracle, ledger, settings, progress
                 )
 
-        summary = asyncio.run(run())
+        with _imports_out_of_collections():
+            summary = asyncio.run(run())
         rejects.check()
     return summary
 
@@ -103,6 +106,23 @@ async def _label(
                 writer.write(lines.of(article), article, outcome)
 
             return await run.run(lines, write, progress, settings.limit)
+
+
+@contextmanager
+def _imports_out_of_collections() -> Iterator[None]:
+    """Spare the garbage collector what there is already, for the block.
+
+    Every call makes and drops thousands of objects; looking through all imported modules with them
+    took a tenth of a run's CPU time. Who has frozen objects himself is left alone.
+    """
+    ours = gc.get_freeze_count() == 0
+    if ours:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if ours:
+            gc.unfreeze()
 
 
 class _Lines:

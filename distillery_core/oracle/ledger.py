@@ -23,6 +23,7 @@ from distillery_core.oracle.prices import to_dollars
 ItemState = Literal["open", "done", "rejected", "failed", "skipped"]
 StepName = Literal["ask", "longer", "repair"]
 
+_CHECKPOINT_PAGES = 10_000
 _BUSY_TIMEOUT_S = 30
 _SYNC_EVERY_S = 1.0
 _TERMINAL = ("done", "rejected", "failed")
@@ -227,6 +228,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     try:
         connection.execute("PRAGMA journal_mode = WAL")
+        # Answers are durable in the WAL file; copying them into the ledger holds up the calls, so
+        # it is done every 40 MB and when the ledger is closed, not every 4 MB.
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         _migrate(path, connection)
     except BaseException:
         connection.close()

@@ -20,7 +20,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
         0 when all end well, else the exit code of the first that did not; the others are ended
         with it.
     """
-    port = _free_port()
+    port = free_port()
     running = [_start(arguments, rank, processes, port) for rank in range(processes)]
     try:
         return _watch(running)
@@ -60,7 +60,8 @@ def _watch(running: Sequence[subprocess.Popen[bytes]]) -> int:
         time.sleep(_POLL_SECONDS)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
     with socket.socket() as found:
         found.bind((_LOOPBACK, 0))
         port: int = found.getsockname()[1]

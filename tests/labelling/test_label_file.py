@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -535,3 +536,18 @@ def test_progress_shows_count_and_cost(setup: Setup) -> None:
     setup.label(setup.spec_for(setup.serve()), 5, progress=progress)
     assert [done for done, _, _ in shown] == [1, 2, 3, 4, 5]
     assert shown[-1][2].startswith("$0.000")
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_garbage_collector_is_left_as_it_was(setup: Setup, frozen: bool) -> None:
+    seen: list[int] = []
+    if frozen:
+        gc.freeze()
+    try:
+        setup.label(
+            setup.spec_for(setup.serve()), progress=lambda *_: seen.append(gc.get_freeze_count())
+        )
+        assert min(seen) > 0, "what was there before the run is not looked through in it"
+        assert (gc.get_freeze_count() > 0) == frozen
+    finally:
+        gc.unfreeze()

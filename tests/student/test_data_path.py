@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 
 from distillery_core.dataset.rows import read_examples
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student import attention
 from distillery_core.student.data import TextEncoder
 from distillery_core.student.model_factory import build
-from distillery_core.student.packing import (
-    attend_by_article,
-    packed_logits,
-    packs,
-    packs_by_default,
-)
+from distillery_core.student.packing import can_pack, packed_logits, packs
 from distillery_core.student.predict import forward
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.training import train
@@ -63,71 +54,35 @@ def test_padding_waste_is_in_the_record_and_small(
     assert bucketed.metadata["padding_waste"] == bucketed.history[0].padding_waste
 
 
-@pytest.mark.parametrize("by_article", [True, False])
-@pytest.mark.parametrize("family", ["qwen2", "qwen3", "bert"])
 def test_packed_articles_do_not_see_each_other(
-    family: str, by_article: bool, filter_: Filter, data_dir: Path, settings: Make
+    filter_: Filter, data_dir: Path, settings: Make
 ) -> None:
-    if family == "bert" and not by_article:
-        pytest.skip("no flash attention here, and others take no borders from an encoder")
-    built = build(settings(family), filter_.dimensions)
+    built = build(settings("qwen2"), filter_.dimensions)
     encoder = TextEncoder(built.tokenizer, filter_.config.text, 64)
     articles = encoder.encode_examples(read_examples(data_dir / "val.jsonl")).articles[:7]
     expected = forward(built.model, articles, encoder.pad_token_id, 0)
-    if by_article:
-        attend_by_article(built.model)
-        padded = forward(built.model, articles, encoder.pad_token_id, 1000)
-        assert padded == pytest.approx(expected, abs=1e-4)
     with torch.inference_mode():
         found = packed_logits(built.model.eval(), articles, torch.device("cpu"))
     assert found.numpy() == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("family", "method"), [("qwen2", "full"), ("qwen2", "lora"), ("bert", "full"), ("bert", "lora")]
-)
+@pytest.mark.parametrize("method", ["full", "lora"])
 def test_packing_trains_the_same(
-    family: str, method: str, filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
+    method: str, filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
 ) -> None:
-    asked = settings(family, method=method)
-    one = train(filter_, data_dir, tmp_path / "a", replace(asked, packing=False))
-    packed = train(filter_, data_dir, tmp_path / "b", asked)
-    assert (one.metadata["packed"], packed.metadata["packed"]) == (False, True)
+    one = train(filter_, data_dir, tmp_path / "a", settings(method=method))
+    packed = train(filter_, data_dir, tmp_path / "b", settings(method=method, packing=True))
+    assert packed.metadata["packed"] is True
     assert packed.metadata["padding_waste"] == 0
     assert packed.history[0].running_loss == pytest.approx(one.history[0].running_loss, rel=1e-4)
 
 
-@pytest.mark.parametrize("family", ["modernbert", "deberta", "gemma2", "gemma3"])
-def test_bases_with_attention_of_their_own_are_not_packed_unasked(
-    family: str, filter_: Filter, settings: Make
-) -> None:
-    model = build(settings(family), filter_.dimensions).model
-    assert not packs_by_default(model, "sdpa", torch.device("cpu"))
-
-
-def test_an_encoder_of_another_kind_cannot_be_packed(
+def test_an_encoder_is_not_packed(
     filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
 ) -> None:
+    assert not can_pack(build(settings("bert"), filter_.dimensions).model)
     with pytest.raises(UserError, match="packing needs a decoder"):
-        train(filter_, data_dir, tmp_path / "out", settings("modernbert", packing=True))
-
-
-def test_articles_that_are_cut_alike_attend_together_or_alone_the_same() -> None:
-    """Equal lengths beside each other, one above the limit of the plain products, shared keys."""
-    torch.manual_seed(0)
-    lengths = [800, 7, 7, 5, 3, 3]
-    query, key, value = (torch.randn(1, heads, sum(lengths), 8) for heads in (4, 2, 2))
-    for causal in (True, False):
-        module = SimpleNamespace(is_causal=causal)
-        found, _ = attention.attend_by_article(
-            module, query, key, value, None, article_lengths=lengths
-        )
-        parts = zip(*(part.split(lengths, dim=2) for part in (query, key, value)), strict=True)
-        expected = [
-            scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=True)
-            for q, k, v in parts
-        ]
-        torch.testing.assert_close(found, torch.cat(expected, dim=2).transpose(1, 2))
+        train(filter_, data_dir, tmp_path / "out", settings("bert", packing=True))
 
 
 def test_rows_are_filled_up_to_their_budget() -> None:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery_core.filters.filter import Filter
+from distillery_core.student.launch import free_port
 from distillery_core.student.sharing import pieces_for, share_out
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=40)
@@ -67,11 +68,12 @@ def both(
     }
     job = {"filter": str(filter_.folder), "data": str(data_dir), "runs": runs}
     alone = {name: settings for name, settings in runs.items() if name != "fsdp"}
+    port = free_port()
     told = _start({**job, "runs": alone, "out": str(root / "one")}, {})
     two = [
         {
             "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29617", "OMP_NUM_THREADS": "1",
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
         }
         for rank in range(2)
     ]  # fmt: skip

@@ -178,14 +178,14 @@ def test_a_rate_that_explodes_stops_with_the_articles_named(
 def test_a_run_that_is_cut_off_leaves_the_best_so_far(
     filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true_epoch = training._train_epoch
+    true_epoch = training.train_epoch
 
     def stop_in_epoch_2(run, epoch, progress, say):  # type: ignore[no-untyped-def]
         if epoch == 2:
             raise KeyboardInterrupt
         return true_epoch(run, epoch, progress, say)
 
-    monkeypatch.setattr(training, "_train_epoch", stop_in_epoch_2)
+    monkeypatch.setattr(training, "train_epoch", stop_in_epoch_2)
     with pytest.raises(KeyboardInterrupt):
         run(filter_, data_dir, tmp_path, settings(epochs=2))
     written = json.loads((tmp_path / "training_metadata.json").read_text())
