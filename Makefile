@@ -15,14 +15,19 @@ ORACLE_INSTALLED := .venv-oracle/.installed
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 # uv answers ZenML's question for the installed packages in milliseconds, pip in seconds.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Written where the environment forbids it, too: tests and demo start more than a hundred processes,
+# and each would compile the package anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-oracle lint types unit coverage docs clean bench-verdicts bench-agreement bench-oracle \
-  bench-quality
+  bench-train bench-quality bench-gpu
 
 demo: $(INSTALLED)
 	$(BIN)/distillery demo $(DEMO_DIR)
 
-test: lint types unit
+# mypy beside the tests, which wait for servers and pauses a quarter of their time.
+test: lint
+	$(MAKE) --jobs 2 types unit
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -56,20 +61,32 @@ bench-agreement: $(INSTALLED)
 bench-verdicts: $(INSTALLED)
 	$(BIN)/python benchmarks/verdicts.py
 
-# MiniLM on EmoBank's official split, three seeds (needs DISTILLERY_DATA).
+# Training beside transformers.Trainer, in CPU seconds (needs DISTILLERY_DATA; a quarter of an hour).
+# Renews its block of docs/benchmarks.md.
+bench-train: $(INSTALLED)
+	$(BIN)/python benchmarks/train_speed.py --write
+
+# MiniLM on 350 news articles, five folds, and on EmoBank's official split, three seeds (needs
+# DISTILLERY_DATA; about an hour). Renews their blocks of docs/benchmarks.md.
 bench-quality: $(INSTALLED)
-	$(BIN)/python benchmarks/emobank.py
+	$(BIN)/python benchmarks/lee_news.py --write
+	$(BIN)/python benchmarks/emobank.py --write
+
+# LoRA on Qwen2.5 of three sizes beside Trainer; without a GPU it says so. Renews its block of
+# docs/benchmarks.md.
+bench-gpu: $(INSTALLED)
+	$(BIN)/python benchmarks/train_gpu.py --write
 
 # Labelling beside a bare client and distilabel: requests/s, memory, kill -9. About half an hour;
 # renews its block of docs/benchmarks.md.
 bench-oracle: $(INSTALLED)
 	$(BIN)/python benchmarks/oracle.py --write
 
+# --no-compile: of 23,000 files the imports compile the few that are used; pip would take a minute.
 $(INSTALLED): pyproject.toml constraints.txt $(addsuffix /pyproject.toml,$(PLUGINS))
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt \
+	$(BIN)/python -m pip install --quiet --no-compile $(PIP_ARGS) --constraint constraints.txt \
 	  --editable ".[demo,dev]" $(addprefix --editable ./,$(PLUGINS))
 	touch $@
 

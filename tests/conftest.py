@@ -12,30 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.floods import CONFIG, write_floods
+
 if TYPE_CHECKING:
     from distillery_core.stages.project import Project
 
     JudgedProject = Callable[..., Project]
     MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
-_CONFIG = """\
-filter:
-  name: floods
-  version: "1.0"
-  description: How bad a flood is.
-  scope: {in: a flood that harms people, out: everything else}
-oracle: {name: recorded}
-scoring:
-  dimensions:
-    harm: {weight: 0.5, description: people hurt}
-    area: {weight: 0.3, description: area under water}
-    loss: {weight: 0.2, description: money lost}
-  tiers: [{name: bad, at: 5.0}, {name: watch, at: 3.0}, {name: none, at: 0.0}]
-text: {max_chars: 2000}
-sampling: {on_topic: {keywords: [flood]}}
-reports: {excerpt_chars: 30}
-"""
-_PROMPT = "Score {{ dimensions | join(', ') }} from 0 to 10.\n{{ article }}\n"
+# Before torch and numpy are imported, here and in the processes that tests start: OpenMP threads of
+# two workers that wait for each other on two cores were measured to take three times the CPU time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
@@ -102,11 +89,7 @@ def _judge(
     from distillery_core.agents.evaluation import judge_evaluation
     from distillery_core.filters import load_filter
 
-    home = root / "filters" / "floods" / "v1"
-    home.mkdir(parents=True, exist_ok=True)
-    (home / "config.yaml").write_text(_CONFIG, encoding="utf-8")
-    (home / "prompt.md.j2").write_text(_PROMPT, encoding="utf-8")
-    (home / "prefilter.yaml").write_text("min_chars: 1\n", encoding="utf-8")
+    home = write_floods(root, CONFIG + "reports: {excerpt_chars: 30}\n")
     filter = load_filter(home)
     own = {
         "prompt_sha256": filter.prompt_sha256,

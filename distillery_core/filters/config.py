@@ -315,7 +315,9 @@ class Training(Strict):
     """Defaults of `distillery train` for this filter; the command line wins.
 
     `best_by` chooses the epoch that is kept (auto: spearman for needle filters, else mae);
-    `high_score_weight` is the weight in the loss of articles from the lowest tier of interest up.
+    `high_score_weight` is the weight in the loss of articles from the lowest tier of interest up;
+    `pooling` is what the head of a BERT base reads (auto: what the base was pretrained for);
+    `dropout: null` keeps the base's own.
     """
 
     backend: str = "transformers"
@@ -332,6 +334,8 @@ class Training(Strict):
     accumulation: int = Field(default=1, ge=1)
     schedule: Literal["linear", "cosine"] = "linear"
     patience: int | None = Field(default=None, ge=1)
+    pooling: Literal["auto", "first", "mean"] = "auto"
+    dropout: float | None = Field(default=0.0, ge=0, lt=1)
     best_by: Literal["auto", "mae", "spearman", "recall"] = "auto"
     high_score_weight: float = Field(default=1.0, gt=0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,17 +77,16 @@ def _overall_metrics(folder: Path, training: Training) -> Plot:
 def _loss_curves(folder: Path, training: Training) -> Plot | None:
     if training.course("val", "loss") is None:
         return None
-
-    def draw(axes: Sequence[Axes]) -> None:
-        _course(axes[0], training, "loss", "loss (mean squared error)")
-
     plot = Plot(
         "loss_curves.png",
         f"Loss by epoch, on training and validation articles; epoch {training.kept} was kept.",
         _told(training, "loss", "loss"),
     )
-    figure(folder / plot.name, draw, 1, 1, (5.5, 3.2))
-    return plot
+
+    def draw(axis: Axes) -> None:
+        _course(axis, training, "loss", "loss (mean squared error)")
+
+    return _one_panel(folder, plot, draw, (5.5, 3.2))
 
 
 def _per_dimension(folder: Path, training: Training) -> Plot | None:
@@ -114,6 +113,13 @@ def _per_dimension(folder: Path, training: Training) -> Plot | None:
         "; ".join(_told(training, f"{name}_mae", name) for name in names),
     )
     figure(folder / plot.name, draw, rows, columns, (2.6 * columns, 2.5 * rows))
+    return plot
+
+
+def _one_panel(
+    folder: Path, plot: Plot, draw: Callable[[Axes], None], size: tuple[float, float]
+) -> Plot:
+    figure(folder / plot.name, lambda axes: draw(axes[0]), 1, 1, size)
     return plot
 
 
@@ -170,10 +176,6 @@ def _bands(folder: Path, record: Record) -> Plot | None:
     bands = [band for band in bands_of(record) if band.n and band.mae is not None]
     if not bands:
         return None
-
-    def draw(axes: Sequence[Axes]) -> None:
-        _band_bars(axes[0], bands)
-
     plot = Plot(
         "error_per_band.png",
         "Error by the band that the oracle's label lies in: mean absolute error, and bias (above 0 "
@@ -183,8 +185,7 @@ def _bands(folder: Path, record: Record) -> Plot | None:
             for band in bands
         ),
     )
-    figure(folder / plot.name, draw, 1, 1, (6.0, 3.2))
-    return plot
+    return _one_panel(folder, plot, lambda axis: _band_bars(axis, bands), (6.0, 3.2))
 
 
 def _band_bars(axis: Axes, bands: Sequence[Band]) -> None:
@@ -205,10 +206,6 @@ def _calibration(folder: Path, record: Record) -> Plot | None:
     bins = [one for one in reliability_of(record) if one.n]
     if not bins:
         return None
-
-    def draw(axes: Sequence[Axes]) -> None:
-        _reliability(axes[0], bins)
-
     plot = Plot(
         "calibration_curve.png",
         "Calibration: what the oracle gave, on average, to scores that the model predicted in a "
@@ -218,8 +215,7 @@ def _calibration(folder: Path, record: Record) -> Plot | None:
             for one in bins
         ),
     )
-    figure(folder / plot.name, draw, 1, 1, (4.4, 4.0))
-    return plot
+    return _one_panel(folder, plot, lambda axis: _reliability(axis, bins), (4.4, 4.0))
 
 
 def _reliability(axis: Axes, bins: Sequence[ReliabilityBin]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from distillery_core.content import Kind, shipped_root
+from distillery_core.content import shipped_root
 from distillery_core.errors import UserError
 from distillery_core.files import write_text
 
@@ -15,7 +15,8 @@ _TEMPLATES = Path(__file__).parent / "templates" / "project"
 _EXPLAINED = ("agents", "filters", "plugins", "datasets", "training/configs", "reports", "docs")
 """Folders that get a README saying what lives there (pipelines and stacks ship their own)."""
 
-_KINDS: tuple[Kind, ...] = ("agents", "filters", "pipelines", "stacks")
+_SHIPPED = ("agents", "filters", "pipelines", "stacks", "training/configs")
+"""Folders whose content comes with the package."""
 
 # A filter folder of a checkout may also hold models and reports of somebody's runs.
 _OF_A_FILTER = {"config.yaml", "prompt.md.j2", "prefilter.yaml", "README.md", "cases.yaml"}
@@ -56,13 +57,13 @@ def _files() -> Iterator[tuple[Path, str]]:
     yield Path("oracles.yaml"), _read(shipped_root() / "oracles.yaml")
     for name in _EXPLAINED:
         yield Path(name) / "README.md", _template(f"{name.replace('/', '_')}.md")
-    for kind in _KINDS:
-        yield from _shipped(kind)
+    for name in _SHIPPED:
+        yield from _shipped(name)
 
 
-def _shipped(kind: Kind) -> Iterator[tuple[Path, str]]:
+def _shipped(folder: str) -> Iterator[tuple[Path, str]]:
     root = shipped_root()
-    for path in sorted((root / kind).rglob("*")):
+    for path in sorted((root / folder).rglob("*")):
         relative = path.relative_to(root)
         if path.is_file() and _is_content(relative):
             yield relative, _read(path)

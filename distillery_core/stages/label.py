@@ -33,9 +33,17 @@ class LabelResult:
     """What a labelling run left: files and the account of it."""
 
     output: Path
-    rejected: Path | None
-    skipped: Path | None
     summary: LabelSummary
+
+    @property
+    def rejected(self) -> Path | None:
+        """Rows and answers that could not be used, if there are any."""
+        return _beside(self.output, "rejected")
+
+    @property
+    def skipped(self) -> Path | None:
+        """Articles that the pre-filter left out, if there are any."""
+        return _beside(self.output, "skipped")
 
 
 def label(
@@ -68,8 +76,7 @@ def label(
         UserError, CheckFailed: as `labelling.label_file`.
     """
     as_sample = require_gate(project, filter, input, oracle)
-    if as_sample:
-        refuse_too_many_samples(project, filter, usable_articles(input), more_samples)
+    purpose = purpose_of(project, filter, input, as_sample, more_samples)
     spec = choose_oracle(project, filter, oracle)
     target = output or default_output(project, filter, input, as_sample)
     settings = LabelSettings(
@@ -78,7 +85,7 @@ def label(
         limit=limit,
         retry_failed=retry_failed,
         accept_fingerprint=accept_fingerprint,
-        purpose="sample" if as_sample else "batch",
+        purpose=purpose,
         canaries=canary_settings(filter, canaries),
     )
     summary = label_file(
@@ -92,7 +99,7 @@ def label(
         recording_folder=recording_folder(filter),
         progress=progress,
     )
-    return LabelResult(target, beside(target, "rejected"), beside(target, "skipped"), summary)
+    return LabelResult(target, summary)
 
 
 def canary_settings(filter: Filter, every: int | None) -> CanarySettings:
@@ -165,6 +172,20 @@ def is_sample(path: Path) -> bool:
     return all(_has_sample(article) for article in usable_articles(path))
 
 
+def purpose_of(
+    project: Project, filter: Filter, input: Path, as_sample: bool, more_samples: bool
+) -> str:
+    """What the ledger counts a file's questions as: `sample` or `batch`.
+
+    Raises:
+        CheckFailed: as `refuse_too_many_samples`.
+    """
+    if not as_sample:
+        return "batch"
+    refuse_too_many_samples(project, filter, usable_articles(input), more_samples)
+    return "sample"
+
+
 def refuse_too_many_samples(
     project: Project,
     filter: Filter,
@@ -203,7 +224,6 @@ def _has_sample(article: Article) -> bool:
     return isinstance(sample, dict) and {"class", "round"} <= set(sample)
 
 
-def beside(output: Path, what: str) -> Path | None:
-    """The file of rejected or skipped rows beside an output, if there is one."""
+def _beside(output: Path, what: str) -> Path | None:
     path = output.with_name(f"{output.name}.{what}.jsonl")
     return path if path.exists() else None

@@ -17,10 +17,9 @@ from distillery_core.oracle.prices import price_of
 from distillery_core.stages.agreement import report_on_labels
 from distillery_core.stages.label import (
     LabelResult,
-    beside,
     canary_settings,
     default_output,
-    refuse_too_many_samples,
+    purpose_of,
     require_gate,
     usable_articles,
 )
@@ -87,8 +86,7 @@ def label_with_several(
     """
     passes = _passes(project, filter, oracles, repeats)
     as_sample = require_gates(project, filter, input, oracles)
-    if as_sample:
-        refuse_too_many_samples(project, filter, usable_articles(input), more_samples)
+    purpose = purpose_of(project, filter, input, as_sample, more_samples)
     target = output or default_output(project, filter, input, as_sample)
     settings = LabelSettings(
         concurrency=concurrency,
@@ -96,7 +94,7 @@ def label_with_several(
         limit=limit,
         retry_failed=retry_failed,
         accept_fingerprint=accept_fingerprint,
-        purpose="sample" if as_sample else "batch",
+        purpose=purpose,
         canaries=canary_settings(filter, canaries),
     )
     summary = label_several(
@@ -112,13 +110,7 @@ def label_with_several(
         progress=progress,
     )
     report = report_on_labels(target, filter)
-    return SeveralResult(
-        target,
-        beside(target, "rejected"),
-        beside(target, "skipped"),
-        summary,
-        agreement=report[0] if report else None,
-    )
+    return SeveralResult(target, summary, agreement=report[0] if report else None)
 
 
 def several_projection(

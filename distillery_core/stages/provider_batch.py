@@ -23,7 +23,7 @@ from distillery_core.oracle.prices import batch_price_of, price_of
 from distillery_core.oracle.spec import OracleSpec
 from distillery_core.stages.label import (
     projection,
-    refuse_too_many_samples,
+    purpose_of,
     require_gate,
     usable_articles,
 )
@@ -59,11 +59,8 @@ def label_by_batch(
         UserError, CheckFailed: as `ProviderBatchRun.run`.
     """
     as_sample = require_gate(project, filter, input, oracle)
-    if as_sample:
-        refuse_too_many_samples(project, filter, usable_articles(input), more_samples)
-    settings = LabelSettings(
-        budget_usd=budget, retry_failed=retry_failed, purpose="sample" if as_sample else "batch"
-    )
+    purpose = purpose_of(project, filter, input, as_sample, more_samples)
+    settings = LabelSettings(budget_usd=budget, retry_failed=retry_failed, purpose=purpose)
     spec = choose_oracle(project, filter, oracle)
 
     def articles() -> Iterator[Article]:

@@ -81,11 +81,12 @@ def plan(
     Raises:
         UserError: the base or the card is not known.
     """
-    from distillery_core.student.plan import make_plan, target_for, workload
+    from distillery_core.student.plan import make_plan, workload
     from distillery_core.student.shape import shape_of
+    from distillery_core.student.target import target_for
 
     settings = resolved(filter, config, overrides or {})
-    shape = shape_of(settings.model_name, len(filter.dimensions))
+    shape = shape_of(settings.model_name, len(filter.dimensions), settings.pooling)
     target = target_for(device, settings.memory_limit_gib)
     folder = data_dir or project.training_dir(filter)
     chars = _char_counts(folder / "train.jsonl", filter)

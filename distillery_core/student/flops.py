@@ -34,6 +34,7 @@ class Card:
     memory_gib: float
     bf16_tflops: float
     usd_per_hour: float | None
+    bf16: bool = True
 
 
 @lru_cache(maxsize=1)
@@ -56,15 +57,24 @@ def card_named(name: str) -> Card | None:
     return max(found, key=lambda card: len(card.name), default=None)
 
 
-def train_flops(shape: Shape, lengths: Iterable[int], frozen_base: bool) -> float:
-    """Model FLOPs of one pass over articles of these lengths (tokens), forward and backward."""
+def train_flops(
+    shape: Shape, lengths: Iterable[int], frozen_base: bool, *, reads_one: bool = False
+) -> float:
+    """Model FLOPs of one pass over articles of these lengths (tokens), forward and backward.
+
+    Args:
+        reads_one: the last layer is computed for one token an article (last_layer.py), so its other
+            tokens count nothing.
+    """
     per_parameter = 4 if frozen_base else 6
-    per_pair = 12 * shape.layers * shape.hidden * (0.5 if shape.causal else 1.0)
-    tokens, pairs = 0, 0
+    layers = shape.layers - 1 if reads_one and shape.behind_attention else shape.layers
+    per_pair = 12 * layers * shape.hidden * (0.5 if shape.causal else 1.0)
+    behind = shape.behind_attention if reads_one else 0
+    found = 0.0
     for length in lengths:
-        tokens += length
-        pairs += length * length
-    return float(per_parameter * shape.linear * tokens + per_pair * pairs)
+        parameters = shape.linear * length - behind * (length - 1)
+        found += per_parameter * parameters + per_pair * length * length
+    return found
 
 
 def peak_flops(device: torch.device, precision: str) -> float | None:

@@ -21,7 +21,13 @@ from distillery_core.student.data import Encoded, TextEncoder
 from distillery_core.student.dataset_check import CheckedDataset
 from distillery_core.student.device import cpu_threads, pick_device, pick_threads
 from distillery_core.student.finding import needle_metrics, overall_scores
-from distillery_core.student.frozen_features import Kind, base_sha256, features, output_layer
+from distillery_core.student.frozen_features import (
+    Kind,
+    as_read,
+    base_sha256,
+    features,
+    output_layer,
+)
 from distillery_core.student.frozen_heads import MlpHead, fit_mlp, fit_ridge
 from distillery_core.student.headed import HeadedModel
 from distillery_core.student.memory import peak_bytes
@@ -129,14 +135,14 @@ def _begin(
 ) -> _Frozen:
     started = time.monotonic()
     device = pick_device(settings.device)
-    built = build(settings, filter.dimensions)
+    kind: Kind = "head" if settings.frozen_head == "ridge" else "mean"
+    built = build(as_read(settings, kind), filter.dimensions)
     model = built.model.to(device).eval()
     encoder = TextEncoder(built.tokenizer, filter.config.text, settings.max_length)
     train, val = (
         Scored.of(filter, encoder.encode_examples(examples, settings.cache_dir), examples)
         for examples in (dataset.train, dataset.val)
     )
-    kind: Kind = "head" if settings.frozen_head == "ridge" else "mean"
     base = base_sha256(model, built.base_config_sha256)
     known, held_out = (
         features(

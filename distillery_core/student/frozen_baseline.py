@@ -62,28 +62,43 @@ def _looked_up(
     splits: tuple[Sequence[Example], ...],
     cache_dir: str,
 ) -> BaseFeatures | None:
+    kinds: tuple[Kind, ...] = ("mean", "head")
+    found = (_of_kind(filter, settings, splits, cache_dir, kind) for kind in kinds)
+    return next((one for one in found if one is not None), None)
+
+
+def _of_kind(
+    filter: Filter,
+    settings: TrainSettings,
+    splits: tuple[Sequence[Example], ...],
+    cache_dir: str,
+    kind: Kind,
+) -> BaseFeatures | None:
     import torch
 
     from distillery_core.student.data import TextEncoder
     from distillery_core.student.device import cpu_threads, pick_device, pick_threads
-    from distillery_core.student.frozen_features import base_sha256, features, stored_features
+    from distillery_core.student.frozen_features import (
+        as_read,
+        base_sha256,
+        features,
+        stored_features,
+    )
     from distillery_core.student.model_factory import build
 
     with cpu_threads(pick_threads(settings.threads)), torch.random.fork_rng():
         torch.manual_seed(settings.seed)  # a head on top may have a random layer below its last
-        built = build(settings, filter.dimensions)
+        built = build(as_read(settings, kind), filter.dimensions)
         model = built.model.to(pick_device(settings.device)).eval()
         base = base_sha256(model, built.base_config_sha256)
         encoder = TextEncoder(built.tokenizer, filter.config.text, settings.max_length)
         train, val, test = _encoded(encoder, splits, cache_dir)
-        kinds: tuple[Kind, ...] = ("mean", "head")
-        for kind in kinds:
-            known = stored_features(train, kind, base, cache_dir)
-            held_out = stored_features(val, kind, base, cache_dir)
-            if known is not None and held_out is not None:
-                read = features(model, test, kind, encoder.pad_token_id, base, cache_dir)
-                return BaseFeatures(*(_unit(one.numpy()) for one in (known, held_out, read)))
-    return None
+        known = stored_features(train, kind, base, cache_dir)
+        held_out = stored_features(val, kind, base, cache_dir)
+        if known is None or held_out is None:
+            return None
+        read = features(model, test, kind, encoder.pad_token_id, base, cache_dir)
+    return BaseFeatures(*(_unit(one.numpy()) for one in (known, held_out, read)))
 
 
 def _encoded(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -21,11 +22,17 @@ from distillery_core.student.cache import cached, keep
 from distillery_core.student.data import Encoded
 from distillery_core.student.model_factory import head_modules
 from distillery_core.student.plan import CPU_MICRO_TOKENS
+from distillery_core.student.settings import TrainSettings
 
 Kind = Literal["head", "mean"]
 FOLDER = "features"
 """Of the cache."""
 _GPU_TOKENS = 32_768
+
+
+def as_read(settings: TrainSettings, kind: Kind) -> TrainSettings:
+    """Settings of the base that features of a kind come from: `mean` needs no layer for it."""
+    return replace(settings, pooling="first") if kind == "mean" else settings
 
 
 def output_layer(model: Any) -> Any:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from distillery_core.errors import UserError
 from distillery_core.student.model_factory import head_modules, is_head
-from distillery_core.student.plan import missing_package
+from distillery_core.student.plan import missing_packages
 from distillery_core.student.settings import Method, TrainSettings
 
 ADAPTER_FOLDER = "adapter"
@@ -27,13 +27,12 @@ _OWN = ("weight", "bias")
 
 def refuse_missing(method: Method) -> None:
     """Raise a UserError when a package that the method needs is not installed."""
-    missing = missing_package(method)
+    missing = missing_packages(method)
     if missing:
-        package, _, command = missing.partition(" (")
         raise UserError(
-            f"--method {method} needs {package}, which is not installed",
+            f"--method {method} needs {' and '.join(missing)}, not installed here",
             where="--method",
-            hint=command.rstrip(")"),
+            hint="; ".join(missing.values()),
         )
 
 

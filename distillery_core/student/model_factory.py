@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from distillery_core.errors import UserError
 from distillery_core.files import sha256_json
+from distillery_core.student.mean_pooling import pools_mean, start_as_mean
 from distillery_core.student.settings import TrainSettings
 
 PACKAGE_PREFIX = "package:"
@@ -67,6 +68,10 @@ def build(
             _set_dropout(config, settings.dropout)
         tokenizer = load_base(AutoTokenizer, source, settings.model_name)
         _check_length(config, settings)
+        # In 4 bits a layer of our own cannot be set.
+        by_mean = quantised_on is None and pools_mean(config, source, settings.pooling)
+        if by_mean:
+            config.num_hidden_layers += 1
         model = load_base(
             AutoModelForSequenceClassification,
             source,
@@ -77,6 +82,8 @@ def build(
             use_safetensors=True,
             **({} if quantised_on is None else _in_four_bits(quantised_on)),
         )
+    if by_mean:
+        start_as_mean(model)
     set_padding(model, tokenizer)
     head = frozenset(name for name, _ in model.named_parameters() if is_head(model, name))
     for name in head_modules(model):

@@ -1,31 +1,55 @@
 """Articles one after another in a single row, nothing padded: for attention that keeps them apart.
 
-Flash and flex attention take the borders from positions that begin again at 0. Other attention
-implementations build a full mask from them, which is right and slow; on a CPU pieces of equal
-length do the same without a mask (docs/decisions/0006).
+On a GPU flash and flex attention take the borders from positions that begin again at 0. On a CPU
+attention.py computes each article by itself. Other attention implementations build a full mask from
+the positions, which is right and slow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from distillery_core.student.attention import BY_ARTICLE, Articles
 from distillery_core.student.data import Encoded
+from distillery_core.student.last_layer import only_for, parts_by_token
 
 _KEEP_APART = ("flash_attention_2", "flash_attention_3", "flex_attention")
 
 
-def can_pack(model: Any) -> bool:
-    """Whether a model reads each article from left to right and scores its last token."""
-    return isinstance(_head(model), torch.nn.Module)
+def can_pack(model: Any, attention: str, device: torch.device) -> bool:
+    """Whether packed articles come out as single ones do."""
+    return _is_decoder(model) or attends_by_article(model, attention, device)
 
 
 def packs_by_default(model: Any, attention: str, device: torch.device) -> bool:
-    """Whether packing is the fast way: a decoder on a GPU with flash or flex attention."""
-    return device.type == "cuda" and attention in _KEEP_APART and can_pack(model)
+    """Whether packing is the fast way: by attention.py, or on a GPU where a decoder has flash or
+    flex attention."""
+    on_gpu = device.type == "cuda" and attention in _KEEP_APART and _is_decoder(model)
+    return on_gpu or attends_by_article(model, attention, device)
+
+
+def attends_by_article(model: Any, attention: str, device: torch.device) -> bool:
+    """Whether attention.py can keep articles apart: on a CPU, where attention is all to all or from
+    left to right and a decoder scores the last token, or BERT the first. Other encoders number
+    positions or pool in ways of their own."""
+    plain = _plain(model)
+    config = plain.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    capped = getattr(config, "attn_logit_softcapping", None)
+    pools = _is_decoder(model) or config.model_type == "bert"
+    usual = plain._supports_attention_backend and kinds == {"full_attention"} and not capped
+    return bool(device.type == "cpu" and attention == "sdpa" and usual and pools)
+
+
+def attend_by_article(model: Any) -> None:
+    """Have a model keep packed articles apart by attention.py."""
+    _plain(model).set_attn_implementation(BY_ARTICLE)
 
 
 def packs(positions: Sequence[int], lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
@@ -45,18 +69,55 @@ def packs(positions: Sequence[int], lengths: Sequence[int], max_tokens: int) -> 
 
 
 def packed_logits(model: Any, articles: Sequence[Encoded], device: torch.device) -> Tensor:
-    """The head's outputs [articles, outputs], each from its article's last token."""
-    ids = torch.tensor([[t for a in articles for t in a.tokens]], device=device)
-    places = [torch.arange(len(article)) for article in articles]
-    ends = torch.tensor([len(article) for article in articles]).cumsum(0) - 1
-    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+    """The head's outputs [articles, outputs], each from its article's last or first token."""
+    plain = _plain(model)
     body = getattr(plain, plain.base_model_prefix)
-    hidden = body(
-        input_ids=ids, position_ids=torch.cat(places)[None].to(device), use_cache=False
-    ).last_hidden_state
-    logits: Tensor = _head(model)(hidden[0, ends.to(device)])
+    row = _Row.of(articles, plain, device)
+    with only_for(parts_by_token(body), row.read, row.ids.shape[1]):
+        hidden = body(
+            input_ids=row.ids, position_ids=row.places, use_cache=False, **row.borders
+        ).last_hidden_state[0, row.read]
+    if _is_decoder(model):
+        scored: Tensor = model.score(hidden)
+        return scored
+    logits: Tensor = plain.classifier(plain.dropout(body.pooler(hidden[:, None])))
     return logits
 
 
-def _head(model: Any) -> Any:
-    return getattr(model, "score", None)
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Packed articles.
+
+    Attributes:
+        ids, places: tokens and their positions within their article, int64 [1, tokens].
+        read: where the tokens stand that the head reads, int64 [articles].
+        borders: what attention.py wants to know of the articles.
+    """
+
+    ids: Tensor
+    places: Tensor
+    read: Tensor
+    borders: dict[str, Any]
+
+    @classmethod
+    def of(cls, articles: Sequence[Encoded], plain: Any, device: torch.device) -> _Row:
+        lengths = [len(article) for article in articles]
+        ends = list(accumulate(lengths))
+        last = _is_decoder(plain)
+        read = [end - 1 if last else end - n for end, n in zip(ends, lengths, strict=True)]
+        by_article = plain.config._attn_implementation == BY_ARTICLE
+        return cls(
+            ids=torch.tensor([[t for a in articles for t in a.tokens]], device=device),
+            places=torch.cat([torch.arange(n) for n in lengths])[None].to(device),
+            read=torch.tensor(read, device=device),
+            borders={"articles": Articles(tuple(lengths), last)} if by_article else {},
+        )
+
+
+def _plain(model: Any) -> Any:
+    """The model inside its adapters."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _is_decoder(model: Any) -> bool:
+    return isinstance(getattr(model, "score", None), torch.nn.Module)

@@ -38,14 +38,19 @@ from distillery_core.student.optimisation import (
     make_schedule,
     warmup_used,
 )
-from distillery_core.student.packing import can_pack, packs, packs_by_default
+from distillery_core.student.packing import (
+    attend_by_article,
+    attends_by_article,
+    can_pack,
+    packs,
+    packs_by_default,
+)
 from distillery_core.student.plan import (
     CPU_MICRO_TOKENS,
+    CPU_PACKED_TOKENS,
     GPU_MICRO_TOKENS,
     Choice,
     choose,
-    gib,
-    target_for,
 )
 from distillery_core.student.record import EpochRecord, RunFacts
 from distillery_core.student.run_state import Position
@@ -53,6 +58,8 @@ from distillery_core.student.selection import Selection
 from distillery_core.student.settings import Precision, TrainSettings
 from distillery_core.student.shape import Shape, shape_of
 from distillery_core.student.sharding import shard
+from distillery_core.student.step_memory import gib
+from distillery_core.student.target import target_for
 
 MODEL_FOLDER = "model"
 _FINGERPRINTED = 1 << 10
@@ -195,7 +202,10 @@ def begin(
     model = plain if settings.fsdp else accelerator.prepare(plain)
 
     packed = _packs(plain, settings, accelerator)
-    micro_tokens, may_pad = _at_a_time(settings, choice, accelerator.device)
+    if packed and attends_by_article(plain, settings.attention, accelerator.device):
+        attend_by_article(plain)
+    micro_tokens, may_pad = _at_a_time(settings, choice, accelerator.device, packed)
+    # The same for packed articles, so that several processes, which do not pack, get these batches.
     bucket = may_pad if settings.bucket_by_length is None else settings.bucket_by_length
     selection = Selection.for_kind(settings.best_by, dataset.kind)
     shown = fixed_subset(
@@ -248,7 +258,12 @@ def begin(
         micro_articles=settings.batch_size,
         mega_batches=MEGA_BATCHES if bucket else 1,
         total_steps=total_steps,
-        flops=train_flops(shape, lengths, frozen_base=choice.method != "full"),
+        flops=train_flops(
+            shape,
+            lengths,
+            frozen_base=choice.method != "full",
+            reads_one=packed and not choice.checkpointing,
+        ),
         peak=None if peak is None else peak * accelerator.num_processes,
         selection=selection,
         facts=facts,
@@ -261,7 +276,7 @@ def begin(
 
 def _choose(settings: TrainSettings, filter: Filter, say: Say) -> tuple[Choice, Shape]:
     """The method, said in a line."""
-    shape = shape_of(settings.model_name, len(filter.dimensions))
+    shape = shape_of(settings.model_name, len(filter.dimensions), settings.pooling)
     target = target_for(settings.device, settings.memory_limit_gib)
     choice = choose(shape, settings, target)
     asked = " (auto)" if settings.method == "auto" else ""
@@ -293,11 +308,10 @@ def _adapted(built: Built, settings: TrainSettings, choice: Choice) -> Any:
     model = built.model
     if choice.checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
-    if choice.method == "full":
-        return model
-    adapted = add_adapters(model, settings)
-    compute_head_in_float32(adapted)
-    return adapted
+    if choice.method != "full":
+        model = add_adapters(model, settings)
+    compute_head_in_float32(model)
+    return model
 
 
 def _encoded(
@@ -313,24 +327,28 @@ def _head_names(plain: Any, built: Built) -> frozenset[str]:
 
 
 def _packs(plain: Any, settings: TrainSettings, accelerator: Accelerator) -> bool:
+    where = settings.attention, accelerator.device
+    alone = accelerator.num_processes == 1
     if settings.packing is None:
-        alone = accelerator.num_processes == 1
-        return alone and packs_by_default(plain, settings.attention, accelerator.device)
-    if settings.packing and not can_pack(plain):
-        raise UserError("packing needs a decoder base", where="packing")
-    if settings.packing and accelerator.num_processes > 1:
+        return alone and packs_by_default(plain, *where)
+    if settings.packing and not can_pack(plain, *where):
+        raise UserError("packing needs a decoder base, or BERT on a CPU", where="packing")
+    if settings.packing and not alone:
         raise UserError("packing works on one device", where="packing")
     return settings.packing
 
 
-def _at_a_time(settings: TrainSettings, choice: Choice, device: torch.device) -> tuple[int, bool]:
-    """Padded tokens computed at a time, and whether articles may be padded to that end."""
+def _at_a_time(
+    settings: TrainSettings, choice: Choice, device: torch.device, packed: bool
+) -> tuple[int, bool]:
+    """Tokens computed at a time, padding counted, and whether articles may be padded for it."""
     if settings.micro_batch_tokens is not None:
         return settings.micro_batch_tokens, True
     if settings.fit_batch:
         return settings.effective_batch * settings.max_length, True
     if device.type == "cpu":
-        return CPU_MICRO_TOKENS, False
+        usual = CPU_PACKED_TOKENS if packed else CPU_MICRO_TOKENS
+        return min(usual, choice.micro_tokens or usual), False
     return choice.micro_tokens or GPU_MICRO_TOKENS, True
 
 

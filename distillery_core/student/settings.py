@@ -14,6 +14,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Method = Literal["auto", "full", "lora", "qlora", "frozen"]
 FrozenHead = Literal["ridge", "mlp"]
 BestBy = Literal["auto", "mae", "spearman", "recall"]
+Pooling = Literal["auto", "first", "mean"]
 
 HOW_NOT_WHAT = frozenset(
     {"device", "threads", "checkpoint_dir", "checkpoint_every", "keep", "resume", "cache_dir"}
@@ -46,6 +47,8 @@ class TrainSettings:
         max_grad_norm: gradients are clipped to this norm.
         dropout: hidden and attention dropout; None keeps the base model's own. 0 is the default
             because attention dropout alone costs 1.6-1.8x on a CPU.
+        pooling: what the head of a BERT base reads, the first token or the mean of all; auto is
+            what the base was pretrained for (mean_pooling.py). Other bases have their own way.
         precision: of the training arithmetic (weights, head, loss and evaluation stay float32);
             auto is bf16 where the device has bf16 instructions.
         attention: transformers' attention implementation.
@@ -59,7 +62,8 @@ class TrainSettings:
         gradient_checkpointing: computes activations again instead of keeping them; None does so
             where nothing else fits.
         packing: articles one after another without padding, where the attention can keep them
-            apart (flash or flex attention, decoder bases); None does so there.
+            apart, on one device; None does so for decoders and BERT on a CPU, and for decoders with
+            flash or flex attention (docs/decisions/0012).
         patience: epochs without a better validation metric after which training ends; None never.
         best_by: what the best checkpoint has most of (mae: least); auto is mae, and spearman for
             the datasets of needle filters.
@@ -73,8 +77,8 @@ class TrainSettings:
         memory_limit_gib: the plan counts on no more memory than this.
         fsdp: with several GPUs, share the weights among them instead of copying them.
         micro_batch_tokens: padded tokens computed at a time; 0 is one article at a time. None is
-            16,384 on a GPU, and on a CPU 1,024 tokens of articles of equal length: nothing is
-            padded, which takes the fast attention, and it fits into the cache.
+            16,384 on a GPU, and on a CPU, where nothing is padded, 2,048 tokens of packed articles
+            or, for bases that are not packed, 1,024 of articles of equal length.
         bucket_by_length: batches of articles of like length, so that little is padded; None does
             so where several articles are computed at a time. Otherwise batches are random, which
             small datasets learn better from.
@@ -96,6 +100,7 @@ class TrainSettings:
     schedule: Schedule = "linear"
     max_grad_norm: float = 1.0
     dropout: float | None = 0.0
+    pooling: Pooling = "auto"
     precision: Precision = "auto"
     attention: str = "sdpa"
     method: Method = "auto"
@@ -180,6 +185,7 @@ class TrainSettings:
             "method": get_args(Method),
             "frozen_head": get_args(FrozenHead),
             "best_by": get_args(BestBy),
+            "pooling": get_args(Pooling),
         }
         return [
             UserError(

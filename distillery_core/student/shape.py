@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from distillery_core.errors import UserError
+from distillery_core.student.last_layer import parts_by_token
+from distillery_core.student.mean_pooling import pools_mean
 from distillery_core.student.model_factory import is_head, load_base, locate, quiet_transformers
+from distillery_core.student.settings import Pooling
 
 _SHIPPED = Path(__file__).with_name("bases.json")
 _GATES = {"gate_proj", "Wi"}
@@ -28,6 +32,9 @@ class Shape:
             r times as many parameters.
         head: parameters of what stands above the last layer.
         largest: parameters of the largest of the matrices.
+        behind_attention: parameters of the last layer's matrices behind its attention, where they
+            can be computed for single tokens (last_layer.py); else 0.
+        heads: attention heads.
         key_value: width of keys and of values.
         inner: width of the feed-forward part; `gated` where it multiplies two branches.
         causal: a token sees only what stands before it.
@@ -38,21 +45,25 @@ class Shape:
     linear_sides: int
     head: int
     largest: int
+    behind_attention: int
     layers: int
     hidden: int
+    heads: int
     key_value: int
     inner: int
     gated: bool
     causal: bool
 
 
-def shape_of(model_name: str, outputs: int) -> Shape:
+def shape_of(model_name: str, outputs: int, pooling: Pooling = "auto") -> Shape:
     """The shape of a base under a head of so many outputs; nothing but its config is read.
 
     Raises:
-        UserError: no such base, or none for sequence classification.
+        UserError: no such base, or none for sequence classification or that pooling.
     """
     config = base_config(model_name)
+    if pools_mean(config, locate(model_name), pooling):
+        config.num_hidden_layers += 1
     config.num_labels = outputs
     factory: Any = AutoModelForSequenceClassification
     with quiet_transformers(), torch.device("meta"):
@@ -91,13 +102,22 @@ def describe_model(model: Any) -> Shape:
         linear_sides=sum(m.in_features + m.out_features for m in inside),
         head=sum(p.numel() for name, p in model.named_parameters() if is_head(model, name)),
         largest=max((m.weight.numel() for m in inside), default=0),
+        behind_attention=_matrix_parameters(
+            parts_by_token(getattr(model, model.base_model_prefix))
+        ),
         layers=int(text.num_hidden_layers),
         hidden=int(text.hidden_size),
+        heads=heads,
         key_value=int(getattr(text, "num_key_value_heads", heads)) * width,
         inner=int(getattr(text, "intermediate_size", 4 * text.hidden_size)),
         gated=any(name.rsplit(".", 1)[-1] in _GATES for name in linear),
         causal=hasattr(model, "score"),
     )
+
+
+def _matrix_parameters(parts: Sequence[torch.nn.Module]) -> int:
+    inside = [module for part in parts for module in part.modules()]
+    return sum(m.weight.numel() for m in inside if isinstance(m, torch.nn.Linear))
 
 
 def _inner_matrices(model: Any) -> list[tuple[str, torch.nn.Linear]]:

@@ -87,7 +87,7 @@ def tiny_base(folder: Path, family: Family = "qwen2", seed: int = 0) -> Path:
     from transformers import AutoModel
 
     build: Any = AutoModel.from_config
-    tokenizer = _qwen2_tokenizer() if family in DECODERS else _bert_tokenizer()
+    tokenizer = _word_pairs() if family in DECODERS else _bert_tokenizer()
     with torch.random.fork_rng(), quiet_transformers():
         torch.manual_seed(seed)
         build(_config(family, len(tokenizer))).save_pretrained(folder)
@@ -124,19 +124,24 @@ def _bert_tokenizer() -> Any:
     return BertTokenizer(vocab={word: i for i, word in enumerate((*_BERT_SPECIAL, *_WORDS))})
 
 
-def _qwen2_tokenizer() -> Any:
-    """Byte-level pairs learned from the words, so that each word is about one token."""
+def _word_pairs() -> Any:
+    """So that each word is about one token."""
+    return qwen2_tokenizer([" ".join(_WORDS)] * 2, 901)
+
+
+def qwen2_tokenizer(texts: Sequence[str], most: int) -> Any:
+    """Byte-level pairs learned from texts, at most so many entries."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import Qwen2Tokenizer
 
     learner = Tokenizer(models.BPE())
     learner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
-        vocab_size=900,
+        vocab_size=most - 1,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    learner.train_from_iterator([" ".join(_WORDS)] * 2, trainer)
+    learner.train_from_iterator(texts, trainer)
     learned = json.loads(learner.to_str())["model"]
     vocab = {**learned["vocab"], "<|endoftext|>": len(learned["vocab"])}
     merges: Any = [tuple(pair) for pair in learned["merges"]]

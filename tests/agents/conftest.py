@@ -15,27 +15,11 @@ from distillery_core.agents.scored import ScoredArticle, score_sample
 from distillery_core.filters.filter import Filter, load_filter
 from distillery_core.labelling.run import Label, Setback
 from distillery_core.types import Article
+from tests.floods import CONFIG, PROMPT, write_floods
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-CONFIG = """\
-filter:
-  name: floods
-  version: "1.0"
-  description: How bad a flood is.
-  scope: {in: a flood that harms people, out: everything else}
-oracle: {name: recorded}
-scoring:
-  dimensions:
-    harm: {weight: 0.5, description: people hurt}
-    area: {weight: 0.3, description: area under water}
-    loss: {weight: 0.2, description: money lost}
-  tiers: [{name: bad, at: 5.0}, {name: watch, at: 3.0}, {name: none, at: 0.0}]
-text: {max_chars: 2000}
-sampling: {on_topic: {keywords: [flood]}}
-calibration: {on_topic_at: 5.0, severe_at: 7.0}
-"""
-PROMPT = "Score {{ dimensions | join(', ') }} from 0 to 10.\n{{ article }}\n"
+_RULES = "calibration: {on_topic_at: 5.0, severe_at: 7.0}\n"
 
 
 @pytest.fixture
@@ -43,16 +27,11 @@ def make_filter(tmp_path: Path) -> Callable[..., Filter]:
     """Builds the filter, with parts of its config or its prompt exchanged."""
 
     def make(prompt: str = PROMPT, **changes: str) -> Filter:
-        folder = tmp_path / "filters" / "floods" / "v1"
-        folder.mkdir(parents=True, exist_ok=True)
-        config = CONFIG
+        config = CONFIG + _RULES
         for old, new in changes.values() if changes else ():
             assert old in config
             config = config.replace(old, new)
-        (folder / "config.yaml").write_text(config, encoding="utf-8")
-        (folder / "prompt.md.j2").write_text(prompt, encoding="utf-8")
-        (folder / "prefilter.yaml").write_text("min_chars: 1\n", encoding="utf-8")
-        return load_filter(folder)
+        return load_filter(write_floods(tmp_path, config, prompt))
 
     return make
 

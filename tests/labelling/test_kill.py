@@ -8,9 +8,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,22 +17,13 @@ from distillery_core.filters import Filter
 from distillery_core.labelling import label_file
 from distillery_core.oracle.ledger import Ledger
 from distillery_core.oracle.spec import OracleSpec
+from tests.labelling.killed import label, start
 
 Make = Callable[..., Any]
 
 KILLS = int(os.environ.get("DISTILLERY_KILLS", "5"))
 ROWS = 200
 CONCURRENCY = 4
-CHILD = """
-import sys
-from pathlib import Path
-from distillery_core.filters import load_filter
-from distillery_core.labelling import label_file
-from distillery_core.oracle.spec import OracleSpec
-folder, source, output, project, spec = sys.argv[1:]
-label_file(load_filter(Path(folder)), Path(source), Path(output),
-           spec=OracleSpec.model_validate_json(spec), project=Path(project))
-"""
 
 
 def recorded(project: Path) -> set[str]:
@@ -59,14 +47,14 @@ def without_times(path: Path) -> list[Any]:
 def run_and_kill(arguments: list[str], project: Path, wanted: int) -> None:
     """Start a run and kill it once `wanted` more answers are in the ledger."""
     before = len(recorded(project))
-    child = subprocess.Popen([sys.executable, "-c", CHILD, *arguments])
+    child = start(label, *arguments)
     deadline = time.monotonic() + 60
-    while child.poll() is None and time.monotonic() < deadline:
+    while child.is_alive() and time.monotonic() < deadline:
         if len(recorded(project)) >= before + wanted:
             break
         time.sleep(0.002)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+    child.kill()
+    child.join()
 
 
 def test_killed_runs_lose_nothing_and_ask_nothing_twice(

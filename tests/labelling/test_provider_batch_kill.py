@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from distillery_core.oracle.ledger import Ledger
 from distillery_core.oracle.ledger_batches import batches_under_way
 from distillery_core.oracle.ledger_report import money
 from distillery_core.oracle.replay_batches import BatchBehaviour
+from tests.labelling.killed import label_by_batch, start
 
 Make = Callable[..., Any]
 ROWS = 40
@@ -34,72 +33,6 @@ STEPS = {
     "half of it is collected": "job.answered 20 after",
     "all of it is collected": "collect.note_batch 1 before",
 }
-CHILD = """
-import asyncio, inspect, os, signal, sys
-from pathlib import Path
-import distillery_core.labelling.provider_batch as batch
-import distillery_core.oracle.provider_batch_collect as collect
-from distillery_core.files import now_utc
-from distillery_core.filters import load_filter
-from distillery_core.labelling.run import LabelSettings
-from distillery_core.oracle.ledger import Ledger
-from distillery_core.oracle.ledger_job import Job as job, open_job
-from distillery_core.oracle.opening import open_oracle
-from distillery_core.oracle.provider_batch_openai import OpenAIBatches as remote
-from distillery_core.oracle.provider_batch_send import Patience
-from distillery_core.oracle.spec import OracleSpec
-from distillery_core.types import Article
-
-folder, project, spec, rows, where, calls, when = sys.argv[1:]
-owner, name = where.split(".")
-owners = {"batch": batch, "collect": collect, "job": job, "remote": remote}
-owner, left = owners[owner], [int(calls)]
-original = getattr(owner, name)
-
-def die(moment):
-    if moment == when:
-        left[0] -= 1
-        if not left[0]:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-def plain(*args, **kwargs):
-    die("before")
-    result = original(*args, **kwargs)
-    die("after")
-    return result
-
-async def awaited(*args, **kwargs):
-    die("before")
-    result = await original(*args, **kwargs)
-    die("after")
-    return result
-
-setattr(owner, name, awaited if inspect.iscoroutinefunction(original) else plain)
-project, filter = Path(project), load_filter(Path(folder))
-spec = OracleSpec.model_validate_json(spec)
-articles = [
-    Article(f"a{n:03}", f"Storm {n}", f"Storm number {n} hit the coast.") for n in range(int(rows))
-]
-patience = Patience(listing_s=0.01, poll_s=0.02, poll_cap_s=0.05, backoff_s=0.01)
-
-async def run():
-    async with open_oracle(spec) as oracle:
-        with Ledger.open(project / ".distillery" / "ledger.sqlite") as ledger:
-            asked_as = {"oracle": spec.name, "purpose": "batch", "paid": True}
-            with open_job(ledger, filter.label, **asked_as) as job:
-                place = project / ".distillery" / "batches" / filter.slug
-                settings = {"settings": LabelSettings(),
-                            "batch": batch.BatchSettings(patience=patience)}
-                run = batch.ProviderBatchRun(filter, oracle, job, place, **settings)
-                await run.run(lambda: articles)
-
-asyncio.run(run())
-"""
-
-
-def run_child(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", CHILD, *arguments]
-    return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
 def without_accounts(path: Path) -> list[Any]:
@@ -120,10 +53,12 @@ def test_killed_at_every_step_a_batch_is_made_once_and_paid_for_once(
     spec = spec.model_copy(update={"price": price})
     fixed = [str(storm.folder), str(project), spec.model_dump_json(), str(ROWS)]
     for step, where in STEPS.items():
-        child = run_child(*fixed, *where.split())
-        assert child.returncode == -signal.SIGKILL, f"{step}: {child.stderr[-2000:]}"
-    child = run_child(*fixed, "remote.cancel", "1", "before")
-    assert child.returncode == 0, child.stderr[-2000:]
+        child = start(label_by_batch, *fixed, *where.split())
+        child.join()
+        assert child.exitcode == -signal.SIGKILL, step
+    child = start(label_by_batch, *fixed, "remote.cancel", "1", "before")
+    child.join()
+    assert child.exitcode == 0
 
     assert len(server.batches.batches) == 1
     assert max(server.batches.answered.values()) == 1, "a request was answered twice by batches"

@@ -70,7 +70,7 @@ def test_the_only_top_level_name_is_the_package(wheel: Path) -> None:
 def test_content_of_the_repository_is_carried(wheel: Path) -> None:
     names = set(_names(wheel))
     tracked = subprocess.run(
-        ["git", "ls-files", *CARRIED, "filters", "oracles.yaml"],
+        ["git", "ls-files", *CARRIED, "filters", "training/configs", "oracles.yaml"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -103,6 +103,10 @@ def test_the_wheel_works_in_an_empty_folder(site: Path, tmp_path: Path) -> None:
         assert name in listed.stdout
     checked = _distillery(site, tmp_path, "filter", "show", "uplifting", "--json")
     assert checked.returncode == 0, checked.stderr
+    config = ("--config", "training/configs/uplifting_v1.yaml")
+    planned = _distillery(site, tmp_path, "train", *config, "--plan", "--device", "H100")
+    assert planned.returncode == 0, planned.stderr
+    assert "Qwen/Qwen2.5-7B on H100" in planned.stdout
 
 
 def test_a_round_is_judged_in_an_empty_folder(site: Path, tmp_path: Path) -> None:

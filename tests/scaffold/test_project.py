@@ -8,8 +8,9 @@ import pytest
 
 from distillery_core.content import project_root
 from distillery_core.errors import UserError
-from distillery_core.filters import list_filters
+from distillery_core.filters import list_filters, resolve_filter
 from distillery_core.scaffold import lay_out
+from distillery_core.stages.train import config_filter, resolved
 
 FOLDERS = (
     "agents", "filters", "pipelines", "stacks", "plugins", "datasets", "training/configs",
@@ -31,6 +32,17 @@ def test_the_result_is_a_project_whose_filters_load(tmp_path: Path) -> None:
     mine = [entry for entry in list_filters(tmp_path) if entry.origin == "project"]
     assert {entry.name for entry in mine} >= {"uplifting", "sustainability_tech_deployment"}
     assert [entry.error for entry in mine if entry.error] == []
+
+
+def test_a_training_config_comes_along_and_asks_for_what_its_filter_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    config = Path("training/configs/uplifting_v1.yaml")
+    filter = resolve_filter(config_filter(config), tmp_path)
+    assert (filter.label, filter.origin) == ("uplifting:v1", "project")
+    assert resolved(filter, config, {}) == resolved(filter, None, {})
 
 
 def test_again_writes_nothing_and_mends_what_is_missing(tmp_path: Path) -> None:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import PretrainedConfig
 
 from distillery_core.dataset.rows import read_examples
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
+from distillery_core.student import attention
 from distillery_core.student.data import TextEncoder
 from distillery_core.student.model_factory import build
-from distillery_core.student.packing import can_pack, packed_logits, packs
+from distillery_core.student.packing import (
+    attend_by_article,
+    attends_by_article,
+    packed_logits,
+    packs,
+)
 from distillery_core.student.predict import forward
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.training import train
@@ -48,41 +59,94 @@ def test_padding_waste_is_in_the_record_and_small(
         filter_,
         data_dir,
         tmp_path / "b",
-        settings("bert", micro_batch_tokens=2000, bucket_by_length=True, batch_size=4),
+        settings(
+            "bert", packing=False, micro_batch_tokens=2000, bucket_by_length=True, batch_size=4
+        ),
     )
     assert 0 < bucketed.metadata["padding_waste"] <= 0.02
     assert bucketed.metadata["padding_waste"] == bucketed.history[0].padding_waste
 
 
+@pytest.mark.parametrize("by_article", [True, False])
+@pytest.mark.parametrize("family", ["qwen2", "qwen3", "bert"])
 def test_packed_articles_do_not_see_each_other(
-    filter_: Filter, data_dir: Path, settings: Make
+    family: str, by_article: bool, filter_: Filter, data_dir: Path, settings: Make
 ) -> None:
-    built = build(settings("qwen2"), filter_.dimensions)
+    if family == "bert" and not by_article:
+        pytest.skip("no flash attention here, and others take no borders from an encoder")
+    built = build(settings(family), filter_.dimensions)
     encoder = TextEncoder(built.tokenizer, filter_.config.text, 64)
     articles = encoder.encode_examples(read_examples(data_dir / "val.jsonl")).articles[:7]
     expected = forward(built.model, articles, encoder.pad_token_id, 0)
+    if by_article:
+        attend_by_article(built.model)
+        padded = forward(built.model, articles, encoder.pad_token_id, 1000)
+        assert padded == pytest.approx(expected, abs=1e-4)
     with torch.inference_mode():
         found = packed_logits(built.model.eval(), articles, torch.device("cpu"))
     assert found.numpy() == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize(
+    ("family", "method"), [("qwen2", "full"), ("qwen2", "lora"), ("bert", "full"), ("bert", "lora")]
+)
 def test_packing_trains_the_same(
-    method: str, filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
+    family: str, method: str, filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
 ) -> None:
-    one = train(filter_, data_dir, tmp_path / "a", settings(method=method))
-    packed = train(filter_, data_dir, tmp_path / "b", settings(method=method, packing=True))
-    assert packed.metadata["packed"] is True
+    asked = settings(family, method=method)
+    one = train(filter_, data_dir, tmp_path / "a", replace(asked, packing=False))
+    packed = train(filter_, data_dir, tmp_path / "b", asked)
+    assert (one.metadata["packed"], packed.metadata["packed"]) == (False, True)
     assert packed.metadata["padding_waste"] == 0
     assert packed.history[0].running_loss == pytest.approx(one.history[0].running_loss, rel=1e-4)
 
 
-def test_an_encoder_is_not_packed(
+@pytest.mark.parametrize("family", ["modernbert", "deberta", "gemma2", "gemma3"])
+def test_bases_with_attention_of_their_own_keep_it(
+    family: str, filter_: Filter, settings: Make
+) -> None:
+    model = build(settings(family), filter_.dimensions).model
+    assert not attends_by_article(model, "sdpa", torch.device("cpu"))
+
+
+def test_an_encoder_of_another_kind_cannot_be_packed(
     filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
 ) -> None:
-    assert not can_pack(build(settings("bert"), filter_.dimensions).model)
     with pytest.raises(UserError, match="packing needs a decoder"):
-        train(filter_, data_dir, tmp_path / "out", settings("bert", packing=True))
+        train(filter_, data_dir, tmp_path / "out", settings("modernbert", packing=True))
+
+
+def test_articles_that_are_cut_alike_attend_together_or_alone_the_same() -> None:
+    """Equal lengths beside each other, too many to be computed at a time; one above the limit of
+    the plain products; shared keys; in the last layer what is read is the same, the rest 0."""
+    torch.manual_seed(0)
+    lengths = (800, 300, 300, 300, 300, 7, 7, 5, 3, 3)
+    query, key, value = (torch.randn(1, heads, sum(lengths), 8) for heads in (4, 2, 2))
+    ends = torch.tensor(lengths).cumsum(0)
+    for causal in (True, False):
+        parts = zip(*(part.split(lengths, dim=2) for part in (query, key, value)), strict=True)
+        alone = [
+            scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=True)
+            for q, k, v in parts
+        ]
+        expected = torch.cat(alone, dim=2).transpose(1, 2)
+        read = ends - 1 if causal else ends - torch.tensor(lengths)
+        for layer in (0, 1):
+            found, _ = attention.attend_by_article(
+                _layer(layer, causal), query, key, value, None,
+                articles=attention.Articles(lengths, reads_last=causal),
+            )  # fmt: skip
+            if layer == 0:
+                torch.testing.assert_close(found, expected)
+            else:
+                torch.testing.assert_close(found[:, read], expected[:, read])
+                assert int(found.abs().sum((0, 2, 3)).count_nonzero()) == len(lengths)
+
+
+def _layer(index: int, causal: bool) -> Any:
+    """The attention of a layer of two."""
+    config = PretrainedConfig(num_hidden_layers=2)
+    return SimpleNamespace(is_causal=causal, layer_idx=index, config=config)
 
 
 def test_rows_are_filled_up_to_their_budget() -> None:

@@ -18,9 +18,12 @@ from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.student import frozen_features, plan
 from distillery_core.student.frozen_heads import fit_ridge
+from distillery_core.student.plan import choice_of
 from distillery_core.student.predict import load_model, predict
-from distillery_core.student.settings import TrainSettings
+from distillery_core.student.settings import Method, TrainSettings
 from distillery_core.student.shape import shape_of
+from distillery_core.student.step_memory import GIB
+from distillery_core.student.target import target_for
 from distillery_core.student.training import TrainResult, train
 
 Make = Callable[..., TrainSettings]
@@ -113,13 +116,13 @@ def test_auto_takes_the_first_that_fits(
     data_dir: Path,
     settings: Make,
     tmp_path: Path,
-    method: plan.Method,
+    method: Method,
 ) -> None:
     lines: list[str] = []
-    shape, here = shape_of(settings().model_name, 3), plan.target_for("cpu")
-    need = plan.choice_of(shape, settings(micro_batch_tokens=64), here, method).memory.total
+    shape, here = shape_of(settings().model_name, 3), target_for("cpu")
+    need = choice_of(shape, settings(micro_batch_tokens=64), here, method).memory.total
     asked = settings(
-        memory_limit_gib=need * 1.00001 / plan.GIB,
+        memory_limit_gib=need * 1.00001 / GIB,
         micro_batch_tokens=64,
         gradient_checkpointing=False,
     )

@@ -138,16 +138,17 @@ def test_the_same_seed_gives_the_same_bytes(
 def test_numbers_are_pinned_with_and_without_accumulation(
     filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
 ) -> None:
-    """Equal lengths, one article at a time, two or so, and whole batches: the same run."""
+    """Packed, one article at a time, two or so, and whole batches padded: the same run."""
     runs = [
         run(
             filter_,
             data_dir,
             tmp_path / str(micro),
-            settings(micro_batch_tokens=micro, bucket_by_length=True),
+            settings(micro_batch_tokens=micro, bucket_by_length=True, packing=packing),
         )
-        for micro in (None, 0, 150, 100_000)
+        for micro, packing in ((None, None), (0, False), (150, False), (100_000, False))
     ]
+    assert [one.metadata["packed"] for one in runs] == [True, False, False, False]
     losses = [result.history[0].running_loss for result in runs]
     assert losses == pytest.approx([losses[0]] * 4, abs=2e-3)
     assert losses[0] == pytest.approx(PINNED_LOSS, abs=0.05)

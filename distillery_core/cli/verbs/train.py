@@ -245,15 +245,16 @@ def _plan(
     as_json: bool,
 ) -> None:
     from distillery_core.stages.train import plan
+    from distillery_core.student.plan_text import plan_json, plan_lines
 
     with only_json(as_json):
         found = plan(
             project, filter, device=device, data_dir=data_dir, config=config, overrides=overrides
         )
     if as_json:
-        print_json(found.as_json())
+        print_json(plan_json(found))
         return
-    for line in found.lines():
+    for line in plan_lines(found):
         say(line)
 
 

@@ -1,0 +1,76 @@
+"""A layer that brings the mean of an article's tokens to the token that BERT's head reads.
+
+BERT's head reads the first token. Sentence encoders (all-MiniLM) are pretrained so that the mean of
+the tokens speaks, and their first token says little (docs/decisions/0015). So one layer more stands
+on top: its attention begins evenly spread, which is a mean, and its feed-forward part begins at
+zero. It is trained like the others, and what is saved is a plain BERT that transformers loads.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.utils.hub import cached_file
+
+from distillery_core.errors import UserError
+from distillery_core.student.settings import Pooling
+
+_DESCRIPTION = "1_Pooling/config.json"
+"""Where sentence-transformers says how a model was pretrained to be pooled."""
+
+_WEIGHT = 8.0
+"""Of the mean beside the first token's own state, which the layer's skip connection adds."""
+
+_PART_OF_TANH = 0.5
+"""The pooler's tanh is given half of a state of unit variance, where it is nearly straight."""
+
+
+def pools_mean(config: Any, source: str, asked: Pooling) -> bool:
+    """Whether a base gets the layer: when asked to, or unasked where it was pretrained that way.
+
+    Args:
+        source: the base's folder or hub id.
+
+    Raises:
+        UserError: asked for with a base that is no BERT.
+    """
+    is_bert = config.model_type == "bert"
+    if asked == "mean" and not is_bert:
+        what = f"pooling is mean, which a {config.model_type} base cannot do"
+        raise UserError(what, where="pooling", hint="leave it out, or take a BERT base")
+    return is_bert and (asked == "mean" or (asked == "auto" and _pretrained_so(source)))
+
+
+def _pretrained_so(source: str) -> bool:
+    found = None
+    with suppress(OSError):  # there is none, or the hub does not answer
+        found = cached_file(source, _DESCRIPTION, _raise_exceptions_for_missing_entries=False)
+    if found is None:
+        return False
+    with suppress(OSError, ValueError):
+        given = json.loads(Path(found).read_text(encoding="utf-8"))
+        return given.get("pooling_mode") == "mean" or given.get("pooling_mode_mean_tokens") is True
+    return False
+
+
+def start_as_mean(model: Any) -> None:
+    """Set the last layer and the pooler of a BERT classifier so that its head reads the mean."""
+    layer, pooler = model.bert.encoder.layer[-1], model.bert.pooler
+    attention = layer.attention.self
+    with torch.no_grad():
+        for part in (attention.query, layer.output.dense):
+            part.weight.zero_()
+            part.bias.zero_()
+        _set_diagonal(attention.value, 1.0)
+        _set_diagonal(layer.attention.output.dense, _WEIGHT)
+        _set_diagonal(pooler.dense, _PART_OF_TANH)
+
+
+def _set_diagonal(linear: nn.Linear, value: float) -> None:
+    linear.weight.copy_(value * torch.eye(linear.in_features))
+    linear.bias.zero_()

@@ -1,0 +1,101 @@
+"""The device to plan for: the one at hand, or a card by name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+import torch
+
+from distillery_core.errors import UserError
+from distillery_core.student.device import describe, pick_device, pick_precision
+from distillery_core.student.flops import Card, card_named, cards, peak_flops
+from distillery_core.student.step_memory import GIB
+
+_USABLE_SHARE = 0.94  # of a card's memory: the driver and a display keep the rest
+_AT_HAND = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A device to plan for.
+
+    Attributes:
+        memory: bytes that a run may use.
+        peak: FLOP/s in matrix products, None where unknown.
+        usd_per_hour: None where unknown.
+        is_here: this machine's; a card that is only named may have other packages beside it.
+    """
+
+    name: str
+    is_gpu: bool
+    memory: float
+    peak: float | None
+    usd_per_hour: float | None
+    bf16: bool
+    is_here: bool
+
+
+def target_for(device: str, memory_gib: float | None = None) -> Target:
+    """A device by name ("RTX 4090", "A100 80GB", "RTX 4090 16 GB"), or the one at hand.
+
+    Args:
+        memory_gib: plan as if it had so much memory.
+
+    Raises:
+        UserError: no such card is known.
+    """
+    target = _at_hand(device) if device in _AT_HAND else _from_table(device)
+    return target if memory_gib is None else replace(target, memory=memory_gib * GIB)
+
+
+def _at_hand(device: str) -> Target:
+    found = pick_device(device)  # type: ignore[arg-type]
+    bf16 = pick_precision("auto", found) == "bf16"
+    card = card_named(describe(found)) if found.type == "cuda" else None
+    return Target(
+        name=describe(found),
+        is_gpu=found.type == "cuda",
+        memory=_memory_of(found) * _USABLE_SHARE,
+        peak=peak_flops(found, "bf16" if bf16 else "float32"),
+        usd_per_hour=card.usd_per_hour if card else None,
+        bf16=bf16,
+        is_here=True,
+    )
+
+
+def _memory_of(device: torch.device) -> float:
+    if device.type == "cuda":
+        return float(torch.cuda.get_device_properties(device).total_memory)
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def _from_table(name: str) -> Target:
+    card = card_named(name)
+    if card is None:
+        known = ", ".join(card.name for card in cards())
+        raise UserError(f"no card {name!r} is known", where="--device", hint=f"known: {known}")
+    size = _named_size(name) or card.memory_gib
+    card = _of_size(card, size)
+    return Target(
+        name=f"{card.name} ({size:g} GiB)",
+        is_gpu=True,
+        memory=size * GIB * _USABLE_SHARE,
+        peak=card.bf16_tflops * 1e12,
+        usd_per_hour=card.usd_per_hour,
+        bf16=card.bf16,
+        is_here=False,
+    )
+
+
+def _of_size(card: Card, memory_gib: float) -> Card:
+    """The variant of a card that is sold with so much memory; the card itself if there is none."""
+    sold = [c for c in cards() if c.name.startswith(card.name) and c.memory_gib == memory_gib]
+    return sold[0] if sold else card
+
+
+def _named_size(name: str) -> float | None:
+    """16.0 in "RTX 4090 16GB"."""
+    words = name.lower().replace("gib", "gb").replace("gb", " gb ").split()
+    numbers = [words[i - 1] for i, word in enumerate(words) if word == "gb" and i]
+    return float(numbers[-1]) if numbers and numbers[-1].replace(".", "").isdigit() else None

@@ -1,0 +1,119 @@
+"""The layer that brings the mean of the tokens to the token that BERT's head reads."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import layer_norm
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+
+from distillery_core.dataset.rows import read_examples
+from distillery_core.errors import UserError
+from distillery_core.filters.filter import Filter
+from distillery_core.student.model_factory import build
+from distillery_core.student.predict import load_model, predict
+from distillery_core.student.settings import TrainSettings
+from distillery_core.student.shape import describe_model, shape_of
+from distillery_core.student.training import train
+
+Make = Callable[..., TrainSettings]
+DESCRIBED = [
+    ({"pooling_mode_mean_tokens": True}, True),
+    ({"pooling_mode": "mean"}, True),
+    ({"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}, False),
+    ({"pooling_mode": "cls"}, False),
+    ({}, False),
+]
+
+
+@pytest.fixture
+def described(base: Callable[[str], Path], tmp_path: Path) -> Callable[[str], str]:
+    """A tiny BERT beside which this stands as sentence-transformers' description."""
+
+    def copied(text: str) -> str:
+        folder = tmp_path / "base"
+        shutil.copytree(base("bert"), folder)
+        (folder / "1_Pooling").mkdir()
+        (folder / "1_Pooling" / "config.json").write_text(text)
+        return str(folder)
+
+    return copied
+
+
+def layers(settings: TrainSettings, filter: Filter) -> int:
+    built: int = build(settings, filter.dimensions).model.config.num_hidden_layers
+    return built
+
+
+@pytest.mark.parametrize(("description", "by_mean"), DESCRIBED)
+def test_a_base_is_read_as_it_was_pretrained(
+    description: dict[str, object],
+    by_mean: bool,
+    described: Callable[[str], str],
+    filter_: Filter,
+    settings: Make,
+) -> None:
+    name = described(json.dumps(description))
+    plain = layers(settings("bert"), filter_)
+    assert layers(settings("bert", model_name=name), filter_) == plain + by_mean
+    assert layers(settings("bert", model_name=name, pooling="first"), filter_) == plain
+    assert layers(settings("bert", model_name=name, pooling="mean"), filter_) == plain + 1
+    assert shape_of(name, 3).layers == plain + by_mean
+
+
+def test_a_description_that_cannot_be_read_counts_as_none(
+    described: Callable[[str], str], filter_: Filter, settings: Make
+) -> None:
+    name = described("{ no json")
+    assert layers(settings("bert", model_name=name), filter_) == layers(settings("bert"), filter_)
+
+
+def test_the_head_reads_the_mean_to_begin_with(filter_: Filter, settings: Make) -> None:
+    asked = settings("bert", pooling="mean")
+    torch.manual_seed(0)
+    built = build(asked, filter_.dimensions)
+    base = AutoModel.from_pretrained(asked.model_name).eval()
+    ids = torch.randint(5, 50, (1, 40))
+    with torch.inference_mode():
+        states = base(input_ids=ids).last_hidden_state[0]
+        read = built.model.eval().bert(input_ids=ids).pooler_output[0]
+    mean = layer_norm(8 * states.mean(dim=0) + states[0], states.shape[1:])
+    assert read.numpy() == pytest.approx(torch.tanh(0.5 * mean).numpy(), abs=1e-3)
+    assert describe_model(built.model).layers == base.config.num_hidden_layers + 1
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "frozen"])
+def test_what_is_saved_is_a_plain_bert_that_has_learned(
+    method: str, filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
+) -> None:
+    asked = settings("bert", pooling="mean", method=method, epochs=1)
+    result = train(filter_, data_dir, tmp_path, asked)
+    articles = list(read_examples(data_dir / "val.jsonl"))[:5]
+    given = predict(load_model(result.model_dir), articles, calibrated=False).values
+    model = AutoModelForSequenceClassification.from_pretrained(result.model_dir).eval()
+    assert type(model).__name__ == "BertForSequenceClassification"
+    tokenizer = AutoTokenizer.from_pretrained(result.model_dir)
+    encoder = load_model(result.model_dir).encoder
+    encoded = encoder.encode((a.id, a.title, a.content) for a in articles)
+    with torch.inference_mode():
+        rows = [model(torch.tensor([one.tokens])).logits[0].numpy() for one in encoded]
+    assert np.clip(rows, 0, 10) == pytest.approx(given, abs=1e-4)
+    assert tokenizer.pad_token_id is not None
+    if method == "full":
+        moved = result.metadata["weights_moved"]
+        assert moved["tensors_moved"] == moved["tensors"], "the new layer is trained too"
+
+
+def test_other_bases_have_their_own_way(
+    filter_: Filter, settings: Make, base: Callable[[str], Path]
+) -> None:
+    with pytest.raises(UserError, match="pooling is mean, which a qwen2 base cannot do"):
+        build(settings("qwen2", pooling="mean"), filter_.dimensions)
+    with pytest.raises(UserError, match="a modernbert base cannot"):
+        shape_of(str(base("modernbert")), 3, "mean")
