@@ -69,6 +69,7 @@ bench-train: $(INSTALLED)
 # MiniLM on 350 news articles, five folds, and on EmoBank's official split, three seeds (needs
 # DISTILLERY_DATA; about an hour). Renews their blocks of docs/benchmarks.md.
 bench-quality: $(INSTALLED)
+	@test -n "$(DISTILLERY_DATA)" || { echo "DISTILLERY_DATA is not set: name the folder that holds emobank/"; exit 2; }
 	$(BIN)/python benchmarks/lee_news.py --write
 	$(BIN)/python benchmarks/emobank.py --write
 

@@ -98,8 +98,9 @@ def _base_settings(metadata: Mapping[str, Any]) -> TrainSettings | None:
     known = asked if isinstance(asked, Mapping) else {}
     wanted = ("model_name", "max_length", "seed")
     given: dict[str, Any] = {name: known[name] for name in wanted if name in known}
+    pooling = known.get("pooling", "first")  # records from before there was a choice
     try:
-        return TrainSettings(**given) if len(given) == len(wanted) else None
+        return TrainSettings(**given, pooling=pooling) if len(given) == len(wanted) else None
     except (UserError, TypeError):
         return None
 

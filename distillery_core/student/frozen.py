@@ -204,6 +204,7 @@ def _facts(
         method=f"frozen ({settings.frozen_head})",
         gradient_checkpointing=False,
         packed=False,
+        by_mean=built.by_mean,
         best_by=selection.by,
         processes=1,
         num_parameters=total,

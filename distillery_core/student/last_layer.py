@@ -21,11 +21,15 @@ def parts_by_token(body: Any) -> Sequence[nn.Module]:
     """What stands behind attention in the last layer; nothing where the layer is built in another
     way, or is computed a second time for the backward pass (gradient checkpointing)."""
     layers = getattr(body, "layers", None) or getattr(getattr(body, "encoder", None), "layer", None)
-    if not layers or body.is_activation_checkpointing or _has_experts(layers[-1]):
+    if not layers or _computes_again(layers[-1]) or _has_experts(layers[-1]):
         return ()
     found = dict(layers[-1].named_modules())
     names = next((names for names in _BY_TOKEN if all(name in found for name in names)), ())
     return [found[name] for name in names]
+
+
+def _computes_again(layer: nn.Module) -> bool:
+    return any(getattr(part, "gradient_checkpointing", False) for part in layer.modules())
 
 
 def _has_experts(layer: nn.Module) -> bool:

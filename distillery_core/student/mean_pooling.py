@@ -62,7 +62,13 @@ def start_as_mean(model: Any) -> None:
     """Set the last layer and the pooler of a BERT classifier so that its head reads the mean."""
     layer, pooler = model.bert.encoder.layer[-1], model.bert.pooler
     attention = layer.attention.self
+    # Drawn the same whatever the run's seed: they change nothing yet, and features of a frozen base
+    # are kept by its weights' hash.
+    same = torch.Generator().manual_seed(0)
     with torch.no_grad():
+        for part in (attention.key, layer.intermediate.dense):
+            drawn = torch.randn(part.weight.shape, generator=same)
+            part.weight.copy_(model.config.initializer_range * drawn)
         for part in (attention.query, layer.output.dense):
             part.weight.zero_()
             part.bias.zero_()

@@ -23,15 +23,21 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(word in str(error) for word in _CPU_WORDS)
 
 
-def out_of_memory(step: int, piece: Sequence[Encoded], batch: int) -> UserError:
-    """The error that names what was computed when memory ran out, and what to change."""
+def out_of_memory(step: int, piece: Sequence[Encoded], batch: int, tokens: int) -> UserError:
+    """The error that names what was computed when memory ran out, and what to change.
+
+    Args:
+        piece: the articles computed at a time.
+        batch: articles of the optimizer step.
+        tokens: that were computed, padding counted.
+    """
     longest = max(len(article) for article in piece)
     named = ", ".join(article.id for article in piece[:_NAMED])
     more = f" and {len(piece) - _NAMED} more" if len(piece) > _NAMED else ""
-    smaller = max(longest, len(piece) * longest // 2)
+    smaller = max(longest, tokens // 2)
     what = (
         f"out of memory at step {step}: {len(piece)} articles at a time ({named}{more}), the "
-        f"longest of {longest} tokens, {len(piece) * longest:,} tokens with padding, "
+        f"longest of {longest} tokens, {tokens:,} tokens in all, "
         f"of a batch of {batch}"
     )
     hint = (

@@ -35,12 +35,14 @@ class Built:
         head_names: names of the parameters after the base model's last layer: the new head and,
             where there is one, the pooler before it, which pretraining hardly uses.
         base_config_sha256: hash of the base model's configuration as it was found.
+        by_mean: the head reads the mean of the tokens (mean_pooling.py).
     """
 
     model: Any
     tokenizer: Any
     head_names: frozenset[str]
     base_config_sha256: str
+    by_mean: bool
 
 
 def build(
@@ -88,7 +90,7 @@ def build(
     head = frozenset(name for name, _ in model.named_parameters() if is_head(model, name))
     for name in head_modules(model):
         model.get_submodule(name).float()
-    return Built(model, tokenizer, head, base_config_sha256)
+    return Built(model, tokenizer, head, base_config_sha256, by_mean)
 
 
 def is_head(model: Any, parameter: str) -> bool:

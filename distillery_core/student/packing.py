@@ -19,32 +19,40 @@ from distillery_core.student.attention import BY_ARTICLE, Articles
 from distillery_core.student.data import Encoded
 from distillery_core.student.last_layer import only_for, parts_by_token
 
+_DECODERS = frozenset({"qwen2", "qwen3", "llama", "mistral", "smollm3", "gemma"})
+"""Decoders that do nothing across tokens but attention. Hybrids (Qwen3.5, Jamba) carry a state from
+one article into the next whatever the positions say."""
+
 _KEEP_APART = ("flash_attention_2", "flash_attention_3", "flex_attention")
 
 
 def can_pack(model: Any, attention: str, device: torch.device) -> bool:
     """Whether packed articles come out as single ones do."""
-    return _is_decoder(model) or attends_by_article(model, attention, device)
+    return _is_known_decoder(model) or attends_by_article(model, attention, device)
 
 
 def packs_by_default(model: Any, attention: str, device: torch.device) -> bool:
     """Whether packing is the fast way: by attention.py, or on a GPU where a decoder has flash or
     flex attention."""
-    on_gpu = device.type == "cuda" and attention in _KEEP_APART and _is_decoder(model)
+    on_gpu = device.type == "cuda" and attention in _KEEP_APART and _is_known_decoder(model)
     return on_gpu or attends_by_article(model, attention, device)
 
 
 def attends_by_article(model: Any, attention: str, device: torch.device) -> bool:
-    """Whether attention.py can keep articles apart: on a CPU, where attention is all to all or from
-    left to right and a decoder scores the last token, or BERT the first. Other encoders number
-    positions or pool in ways of their own."""
-    plain = _plain(model)
-    config = plain.config.get_text_config()
+    """Whether attention.py keeps articles apart here: on a CPU, instead of sdpa."""
+    return device.type == "cpu" and attention == "sdpa" and is_packable(model)
+
+
+def is_packable(model: Any) -> bool:
+    """Whether attention.py can do what a base's own attention does: all to all or from left to
+    right, without a window or capped scores, in a decoder known here or in BERT. Other encoders
+    number positions or pool in ways of their own."""
+    config = _plain(model).config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     capped = getattr(config, "attn_logit_softcapping", None)
-    pools = _is_decoder(model) or config.model_type == "bert"
-    usual = plain._supports_attention_backend and kinds == {"full_attention"} and not capped
-    return bool(device.type == "cpu" and attention == "sdpa" and usual and pools)
+    window = getattr(config, "sliding_window", None)
+    known = _is_known_decoder(model) or config.model_type == "bert"
+    return known and kinds == {"full_attention"} and not capped and not window
 
 
 def attend_by_article(model: Any) -> None:
@@ -117,6 +125,10 @@ class _Row:
 def _plain(model: Any) -> Any:
     """The model inside its adapters."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _is_known_decoder(model: Any) -> bool:
+    return _is_decoder(model) and _plain(model).config.get_text_config().model_type in _DECODERS
 
 
 def _is_decoder(model: Any) -> bool:

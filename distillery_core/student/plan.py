@@ -100,7 +100,7 @@ def choice_of(shape: Shape, settings: TrainSettings, target: Target, method: Met
     modes = (False, True) if asked is None and method != "frozen" else (bool(asked),)
     tried = [_sized(shape, settings, target, method, checkpointing) for checkpointing in modes]
     enough = min(
-        _most_tokens(settings, target, method),
+        _most_tokens(shape, settings, target, method),
         _ENOUGH_TOKENS if target.is_gpu else CPU_MICRO_TOKENS,
     )
     return next((one for one in tried if one.micro_tokens >= enough), tried[-1])
@@ -114,7 +114,7 @@ def _sized(
     one = settings.max_length
     empty, single = memory(0).total, memory(one).total
     room = int((target.memory - empty) / ((single - empty) / one))
-    tokens = min(room, _most_tokens(settings, target, method)) if room >= one else 0
+    tokens = min(room, _most_tokens(shape, settings, target, method)) if room >= one else 0
     need = memory(tokens or one)
     missing = " and ".join(f"{name} ({how})" for name, how in missing_packages(method).items())
     return Choice(
@@ -133,7 +133,7 @@ def _memory_by_tokens(
 ) -> Callable[[int], Memory]:
     """Memory of a step with so many tokens at a time."""
     computes_bf16 = target.bf16 if settings.precision == "auto" else settings.precision == "bf16"
-    keeps_softmax = packs(settings, target) and not target.is_gpu
+    keeps_softmax = packs(shape, settings, target) and not target.is_gpu
     return partial(
         step_memory,
         shape,
@@ -155,16 +155,17 @@ def _frozen_bytes(settings: TrainSettings, target: Target) -> int:
     return 2 if settings.base_precision == "bf16" else 4
 
 
-def packs(settings: TrainSettings, target: Target) -> bool:
-    """Whether articles will be packed, as far as it shows without the base: on a CPU, if the
+def packs(shape: Shape, settings: TrainSettings, target: Target) -> bool:
+    """Whether articles will be packed in one process: on a CPU where the base can be, if the
     settings do not say otherwise."""
-    return not target.is_gpu if settings.packing is None else settings.packing
+    unasked = shape.packable and settings.attention == "sdpa" and not target.is_gpu
+    return unasked if settings.packing is None else settings.packing
 
 
-def _most_tokens(settings: TrainSettings, target: Target, method: Method) -> int:
+def _most_tokens(shape: Shape, settings: TrainSettings, target: Target, method: Method) -> int:
     """Padded tokens that are computed at a time where memory does not matter."""
     one = settings.max_length
-    packed = packs(settings, target) and method != "frozen"
+    packed = packs(shape, settings, target) and method != "frozen"
     on_cpu = CPU_PACKED_TOKENS if packed else CPU_MICRO_TOKENS
     usual = GPU_MICRO_TOKENS if target.is_gpu else on_cpu
     asked = usual if settings.micro_batch_tokens is None else settings.micro_batch_tokens
@@ -231,7 +232,7 @@ class Plan:
             self.shape,
             self.work.lengths,
             frozen_base=choice.method != "full",
-            reads_one=packs(self.settings, self.target) and not choice.checkpointing,
+            reads_one=packs(self.shape, self.settings, self.target) and not choice.checkpointing,
         )
         again = 2.0 * self.shape.linear * self.work.tokens if choice.checkpointing else 0.0
         return self.settings.epochs * (epoch + again)

@@ -90,6 +90,7 @@ class RunFacts:
     method: str
     gradient_checkpointing: bool
     packed: bool
+    by_mean: bool
     best_by: str
     processes: int
     num_parameters: int
@@ -114,6 +115,8 @@ class RunFacts:
             f"{self.num_trainable_parameters:,} trained in {self.precision} "
             f"on {self.device_words}"
         ]
+        if self.by_mean:
+            found.append("Its head reads the mean of an article's tokens (one layer more)")
         if used < asked:
             found.append(f"Warm-up: {used} steps, not {asked} (10 % of {self.total_steps} at most)")
         if self.cut_share:
@@ -188,6 +191,7 @@ def metadata(
         "micro_batch_tokens": facts.micro_batch_tokens,
         "bucketed_by_length": facts.bucketed,
         "packed": facts.packed,
+        "head_reads_mean": facts.by_mean,
         "padding_waste": max(record.padding_waste for record in history),
         "gradient_checkpointing": facts.gradient_checkpointing,
         "train_evaluated_on": {"articles": facts.train_evaluated, "mode": "evaluation"},

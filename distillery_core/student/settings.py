@@ -34,7 +34,8 @@ class TrainSettings:
         model_name: hub id, local folder, or `package:NAME/FOLDER` inside an installed package.
         max_length: tokens read of an article; a longer one keeps its head and tail.
         epochs: passes over the training articles.
-        batch_size: articles of a batch over all devices; never more are computed at a time.
+        batch_size: articles of a batch over all devices; never more are computed at a time, but for
+            packed ones, which go by tokens.
         accumulation: batches per optimizer step.
         fit_batch: find the most articles that fit into memory at a time, up to the effective batch
             of `batch_size * accumulation`; the optimizer steps stay the same.

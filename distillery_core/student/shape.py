@@ -15,6 +15,7 @@ from distillery_core.errors import UserError
 from distillery_core.student.last_layer import parts_by_token
 from distillery_core.student.mean_pooling import pools_mean
 from distillery_core.student.model_factory import is_head, load_base, locate, quiet_transformers
+from distillery_core.student.packing import is_packable
 from distillery_core.student.settings import Pooling
 
 _SHIPPED = Path(__file__).with_name("bases.json")
@@ -37,6 +38,7 @@ class Shape:
         heads: attention heads.
         key_value: width of keys and of values.
         inner: width of the feed-forward part; `gated` where it multiplies two branches.
+        packable: articles can be computed in one row on a CPU (packing.py).
         causal: a token sees only what stands before it.
     """
 
@@ -52,6 +54,7 @@ class Shape:
     key_value: int
     inner: int
     gated: bool
+    packable: bool
     causal: bool
 
 
@@ -111,6 +114,7 @@ def describe_model(model: Any) -> Shape:
         key_value=int(getattr(text, "num_key_value_heads", heads)) * width,
         inner=int(getattr(text, "intermediate_size", 4 * text.hidden_size)),
         gated=any(name.rsplit(".", 1)[-1] in _GATES for name in linear),
+        packable=is_packable(model),
         causal=hasattr(model, "score"),
     )
 

@@ -238,7 +238,8 @@ def _loss_share(run: Run, piece: Sequence[int], batch: Sequence[int]) -> Tensor:
         logits = _logits(run, articles)
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
-            raise out_of_memory(run.position.step + 1, articles, len(batch)) from error
+            tokens = _computed(run, positions)
+            raise out_of_memory(run.position.step + 1, articles, len(batch), tokens) from error
         raise
     labels = torch.from_numpy(run.train.split.labels[positions]).to(run.device)
     weights = torch.from_numpy(run.loss_weights[positions]).to(run.device)

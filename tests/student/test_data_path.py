@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import PretrainedConfig
+from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig
 
 from distillery_core.dataset.rows import read_examples
 from distillery_core.errors import UserError
@@ -22,8 +22,10 @@ from distillery_core.student.model_factory import build
 from distillery_core.student.packing import (
     attend_by_article,
     attends_by_article,
+    can_pack,
     packed_logits,
     packs,
+    packs_by_default,
 )
 from distillery_core.student.predict import forward
 from distillery_core.student.settings import TrainSettings
@@ -107,6 +109,31 @@ def test_bases_with_attention_of_their_own_keep_it(
 ) -> None:
     model = build(settings(family), filter_.dimensions).model
     assert not attends_by_article(model, "sdpa", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "by_article", "at_all"),
+    [
+        ({"model_type": "qwen2"}, True, True),
+        ({"model_type": "mistral", "sliding_window": None}, True, True),
+        ({"model_type": "mistral", "sliding_window": 8}, False, True),
+        ({"model_type": "qwen3_5_text"}, False, False),
+        ({"model_type": "jamba"}, False, False),
+        ({"model_type": "opt"}, False, False),
+    ],
+)
+def test_only_decoders_that_carry_nothing_over_a_border_are_packed(
+    kind: dict[str, Any], by_article: bool, at_all: bool
+) -> None:
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    with torch.device("meta"):
+        config = AutoConfig.for_model(**kind, **small, num_labels=3)
+        model = AutoModelForSequenceClassification.from_config(config)
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert attends_by_article(model, "sdpa", cpu) == by_article
+    assert packs_by_default(model, "sdpa", cpu) == by_article
+    assert can_pack(model, "sdpa", cpu) == at_all
+    assert packs_by_default(model, "flash_attention_2", gpu) == at_all
 
 
 def test_an_encoder_of_another_kind_cannot_be_packed(

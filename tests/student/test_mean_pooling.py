@@ -16,6 +16,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 from distillery_core.dataset.rows import read_examples
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
+from distillery_core.student.frozen_features import base_sha256
 from distillery_core.student.model_factory import build
 from distillery_core.student.predict import load_model, predict
 from distillery_core.student.settings import TrainSettings
@@ -105,9 +106,21 @@ def test_what_is_saved_is_a_plain_bert_that_has_learned(
         rows = [model(torch.tensor([one.tokens])).logits[0].numpy() for one in encoded]
     assert np.clip(rows, 0, 10) == pytest.approx(given, abs=1e-4)
     assert tokenizer.pad_token_id is not None
+    assert result.metadata["head_reads_mean"] is True
     if method == "full":
         moved = result.metadata["weights_moved"]
         assert moved["tensors_moved"] == moved["tensors"], "the new layer is trained too"
+
+
+def test_features_of_a_frozen_base_do_not_depend_on_the_seed(
+    filter_: Filter, settings: Make
+) -> None:
+    found = set()
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        built = build(settings("bert", pooling="mean", seed=seed), filter_.dimensions)
+        found.add(base_sha256(built.model, built.base_config_sha256))
+    assert len(found) == 1
 
 
 def test_other_bases_have_their_own_way(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,12 @@ from transformers import BertConfig, BertModel
 
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student.memory import is_out_of_memory, largest_that_fits
+from distillery_core.student.data import Encoded
+from distillery_core.student.memory import (
+    is_out_of_memory,
+    largest_that_fits,
+    out_of_memory,
+)
 
 LIMITED = """
 import json, resource, sys
@@ -87,8 +93,9 @@ def test_out_of_memory_names_the_batch_and_what_to_change(
 ) -> None:
     error, _ = under_a_limit
     assert "out of memory at step 1: 96 articles at a time (t" in error
-    assert "and 88 more), the longest of 64 tokens, 6,144 tokens with padding" in error
-    assert "--batch-size auto, or --tokens-per-batch 3072" in error
+    found = re.search(r"and 88 more\), the longest of 64 tokens, 4,(\d+) tokens in all", error)
+    assert found, error
+    assert f"--batch-size auto, or --tokens-per-batch {(4000 + int(found[1])) // 2}" in error
 
 
 def test_batch_size_auto_finds_what_fits_and_keeps_the_steps(
@@ -99,6 +106,14 @@ def test_batch_size_auto_finds_what_fits_and_keeps_the_steps(
     assert int(fitted.split()[2]) in (6, 12, 24, 48)
     assert "96 make a step, as before" in fitted
     assert any(line.startswith("New best validation MAE") for line in lines)
+
+
+def test_a_packed_row_is_not_counted_as_if_it_were_padded() -> None:
+    lengths = [512, *[30] * 51]
+    row = [Encoded(str(at), tuple(range(n)), cut=False) for at, n in enumerate(lengths)]
+    error = out_of_memory(1, row, 64, sum(lengths))
+    assert "2,042 tokens in all" in str(error)
+    assert "--tokens-per-batch 1021" in str(error.hint)
 
 
 def test_what_counts_as_running_out() -> None:
