@@ -104,10 +104,8 @@ def main() -> None:
             "rows_left_out": dropped,
             "predictors": {name: asdict(one) for name, one in found.items()},
             "runs": [asdict(one) for one in runs],
-            "results": results,
         }
-        lines = "\n".join(f"- `{name}={value}`" for name, value in results.items())
-        keep("emobank", record, BLOCK, f"{text}\n\n{lines}")
+        keep("emobank", record, BLOCK, text, results)
     print("\n".join(f"{name}={value}" for name, value in results.items()))
 
 

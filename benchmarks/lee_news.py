@@ -97,10 +97,8 @@ def main() -> None:
             "settings": settings.deciding(),
             "predictors": {name: asdict(one) for name, one in found.items()},
             "fold_cpu_minutes": minutes,
-            "results": results,
         }
-        lines = "\n".join(f"- `{name}={value}`" for name, value in results.items())
-        keep("news", record, BLOCK, f"{text}\n\n{lines}")
+        keep("news", record, BLOCK, text, results)
     print("\n".join(f"{name}={value}" for name, value in results.items()))
 
 

@@ -197,10 +197,14 @@ def where_line(place: Mapping[str, str]) -> str:
     )
 
 
-def keep(part: str, record: Mapping[str, Any], block: str, text: str) -> None:
-    """Write one benchmark's raw figures and its block of the page; the other's stay."""
+def keep(
+    part: str, record: Mapping[str, Any], block: str, text: str, results: Mapping[str, str]
+) -> None:
+    """Write one benchmark's raw figures and its block of the page, which ends with the results;
+    the other benchmark's stay."""
     known: dict[str, Any] = {}
     if RESULTS_FILE.exists():
         known = json.loads(RESULTS_FILE.read_text(encoding="utf-8"))
-    write_json(RESULTS_FILE, known | {part: record})
-    write_block(BENCHMARKS_PAGE, block, text)
+    write_json(RESULTS_FILE, known | {part: {**record, "results": dict(results)}})
+    lines = "\n".join(f"- `{name}={value}`" for name, value in results.items())
+    write_block(BENCHMARKS_PAGE, block, f"{text}\n\n{lines}")

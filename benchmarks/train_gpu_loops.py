@@ -14,13 +14,13 @@ from train_loops import CountingCollator, arguments, begun, passes, trainer_rows
 from train_setup import Material
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
+from distillery_core.student.beginning import held_in_bf16
 from distillery_core.student.data import TextEncoder
 from distillery_core.student.device import pick_device, pick_precision
 from distillery_core.student.flops import train_flops
 from distillery_core.student.lora import add_adapters
 from distillery_core.student.memory import peak_bytes
 from distillery_core.student.model_factory import build, quiet_transformers
-from distillery_core.student.run import held_in_bf16
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.shape import describe_model
 

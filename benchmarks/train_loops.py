@@ -13,6 +13,7 @@ import numpy as np
 from train_setup import Material
 from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
+from distillery_core.student.beginning import begin, open_accelerator
 from distillery_core.student.data import Encoded, EncodedSplit, TextEncoder
 from distillery_core.student.flops import train_flops
 from distillery_core.student.metrics import Array
@@ -20,7 +21,7 @@ from distillery_core.student.model_factory import build, quiet_transformers, sta
 from distillery_core.student.optimisation import warmup_used
 from distillery_core.student.predict import Predictions, forward
 from distillery_core.student.record import EpochRecord
-from distillery_core.student.run import Run, begin, open_accelerator
+from distillery_core.student.run import Run
 from distillery_core.student.run_state import Position
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.shape import describe_model

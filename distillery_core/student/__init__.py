@@ -8,13 +8,14 @@ data.py cache.py  articles to token ids, once     batches.py          what is co
 packing.py attention.py  several in one row       last_layer.py       only what the head reads
 mean_pooling.py   what the head of BERT reads     device.py           device, precision, threads
 sharing.py sharding.py  several processes         launch.py           one process a device
-run.py            a run before its first step     training.py         the loop, top to bottom
-optimisation.py   optimizer, schedule, movement   memory.py           memory that runs out
-lora.py           adapters, and merging them      selection.py        which epoch is kept
+beginning.py      a run before its first step     run.py              what its epochs share
+training.py       the loop, top to bottom         memory.py           memory that runs out
+optimisation.py   optimizer, schedule, movement   selection.py        which epoch is kept
+lora.py           adapters, and merging them      metrics.py finding.py  how far off, what is found
 run_state.py resuming.py  checkpoints, resuming   saving.py checkpoint.py  models, whole or not
 record.py         history and metadata            model_card.py       what a model was made from
 frozen.py frozen_features.py frozen_heads.py headed.py  a head on a base that stays as it is
-predict.py        a saved student to scores       metrics.py finding.py  how far off, what is found
+predict.py        a saved student to scores
 baselines.py      what it must beat               bootstrap.py        intervals of its error
 embeddings.py     frozen embeddings of a base     frozen_baseline.py  what a base knows untrained
 score_calibration.py  maps, intervals             calibrating.py      fits them after training

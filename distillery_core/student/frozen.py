@@ -16,6 +16,7 @@ from torch import Tensor
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.student.batches import micro_batches, padding_waste
+from distillery_core.student.beginning import fixed_subset, train_evaluated
 from distillery_core.student.checkpoint import recover, save_model
 from distillery_core.student.data import Encoded, TextEncoder
 from distillery_core.student.dataset_check import CheckedDataset
@@ -46,7 +47,7 @@ from distillery_core.student.record import (
     write_history,
     write_metadata,
 )
-from distillery_core.student.run import MODEL_FOLDER, Say, Scored, fixed_subset, train_evaluated
+from distillery_core.student.run import MODEL_FOLDER, Say, Scored
 from distillery_core.student.saving import RELOAD_TOLERANCE
 from distillery_core.student.selection import Selection
 from distillery_core.student.settings import TrainSettings

@@ -17,6 +17,7 @@ from torch import Tensor
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.student.batches import pad
+from distillery_core.student.beginning import begin, open_accelerator
 from distillery_core.student.calibrating import calibrate_saved
 from distillery_core.student.checkpoint import recover
 from distillery_core.student.data import Encoded
@@ -42,7 +43,7 @@ from distillery_core.student.record import (
     write_metadata,
 )
 from distillery_core.student.resuming import resume, save_position
-from distillery_core.student.run import Run, Say, Scored, begin, open_accelerator
+from distillery_core.student.run import Run, Say, Scored
 from distillery_core.student.run_state import Position
 from distillery_core.student.saving import save_checked
 from distillery_core.student.settings import TrainSettings

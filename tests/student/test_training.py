@@ -15,10 +15,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.student import saving, training
+from distillery_core.student.beginning import train_evaluated
 from distillery_core.student.checkpoint import model_sha256
 from distillery_core.student.optimisation import warmup_used
 from distillery_core.student.predict import load_model, predict
-from distillery_core.student.run import train_evaluated
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.training import TrainResult, train
 from distillery_core.types import Article
