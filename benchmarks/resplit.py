@@ -1,4 +1,4 @@
-"""Sorts a prepared dataset folder into other splits, without parting texts that are alike."""
+"""Sorts a prepared dataset folder into other splits."""
 
 from __future__ import annotations
 
@@ -18,12 +18,21 @@ from distillery_core.files import sha256_file, write_text
 _KEPT_FIRST = ("test", "val", "train")
 
 
-def resplit(prepared: Path, output: Path, split_of: Mapping[str, str], assigned_by: str) -> int:
+def resplit(
+    prepared: Path,
+    output: Path,
+    split_of: Mapping[str, str],
+    assigned_by: str,
+    keep_alike: bool = False,
+) -> int:
     """Write a folder with the rows of `prepared`, each in the split that its id is given.
 
     A row is left out of validation and training whose text, or nearly, stands in the test split
     too, and out of training one that stands in validation: `prepare` has named such groups. Rows
     without a split are left out as well.
+
+    Args:
+        keep_alike: leave none out for its likeness, to be measured as others were.
 
     Returns:
         How many rows were left out for their likeness.
@@ -33,7 +42,7 @@ def resplit(prepared: Path, output: Path, split_of: Mapping[str, str], assigned_
     seen: set[object] = set()
     for name in _KEPT_FIRST:
         own = [row for row in rows if split_of.get(row["id"]) == name]
-        kept = [row for row in own if _group(row) not in seen]
+        kept = [row for row in own if keep_alike or _group(row) not in seen]
         seen |= {_group(row) for row in own}
         lines[name] = [json.dumps(row, ensure_ascii=False) for row in kept]
     output.mkdir(parents=True, exist_ok=True)

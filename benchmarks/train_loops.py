@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -10,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
 from train_setup import Material
 from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
+from distillery_core.student.batches import epoch_batches
 from distillery_core.student.beginning import begin, open_accelerator
 from distillery_core.student.data import Encoded, EncodedSplit, TextEncoder
 from distillery_core.student.flops import train_flops
@@ -38,24 +42,21 @@ class Measured:
         tokens: useful ones, padding not counted, of all epochs.
         flops: model FLOPs for these tokens.
         padding_waste: share of the processed tokens that was padding, 0-1.
-        errors: absolute errors on the held-out articles, [articles, dimensions].
+        predictions: on the held-out articles, 0-10, [articles, dimensions].
+        mae: theirs.
     """
 
     cpu_s: float
     tokens: int
     flops: float
     padding_waste: float
-    errors: Array
+    predictions: Array
+    mae: float
 
     @property
     def rate(self) -> float:
         """Useful tokens per CPU second."""
         return self.tokens / self.cpu_s
-
-    @property
-    def mae(self) -> float:
-        """On the held-out articles."""
-        return float(self.errors.mean())
 
 
 def ours(material: Material, settings: TrainSettings) -> Measured:
@@ -71,12 +72,13 @@ def ours(material: Material, settings: TrainSettings) -> Measured:
         tokens,
         run.flops * settings.epochs,
         1 - tokens / processed,
-        _errors(run.plain, run.val.split, run.encoder.pad_token_id),
+        *_learned(run.plain, run.val.split, run.encoder.pad_token_id),
     )
 
 
 def begun(material: Material, settings: TrainSettings) -> Run:
     """A run of ours before its first step; nothing of it is saved."""
+    torch.manual_seed(settings.seed)
     with tempfile.TemporaryDirectory() as folder:
         return begin(
             material.filter,
@@ -97,21 +99,23 @@ def passes(run: Run) -> Iterator[EpochRecord]:
 
 
 def peer(material: Material, settings: TrainSettings, *, bf16: bool) -> Measured:
-    """`transformers.Trainer` with dynamic padding, same token ids, same first head."""
+    """`transformers.Trainer` with dynamic padding, same token ids, first head and batches."""
     filter, dataset = material.filter, material.dataset
+    torch.manual_seed(settings.seed)  # the same first head as ours
     built = build(settings, filter.dimensions)
     encoder = TextEncoder(built.tokenizer, filter.config.text, settings.max_length)
     train, val = (encoder.encode_examples(rows) for rows in (dataset.train, dataset.val))
     start_head_at_means(built.model, train.labels.mean(axis=0).tolist())
     clock, collator = _Clock(), CountingCollator(built.tokenizer)
     with tempfile.TemporaryDirectory() as folder, quiet_transformers():
-        trainer = Trainer(
+        trainer = _Peer(
             model=built.model,
             args=arguments(settings, len(train), folder, bf16=bf16),
             train_dataset=trainer_rows(train),  # type: ignore[arg-type]
             data_collator=collator,
             callbacks=[clock],
         )
+        trainer.batches = _Batches([len(article) for article in train.articles], settings)
         trainer.train()
     lengths = [len(article) for article in train.articles]
     flops = train_flops(describe_model(built.model), lengths, frozen_base=False)
@@ -121,8 +125,38 @@ def peer(material: Material, settings: TrainSettings, *, bf16: bool) -> Measured
         tokens,
         flops * settings.epochs,
         1 - tokens / collator.processed,
-        _errors(built.model, val, encoder.pad_token_id),
+        *_learned(built.model, val, encoder.pad_token_id),
     )
+
+
+class _Batches(Sampler[list[int]]):
+    """Those of our loop on a CPU, epoch by epoch: what chance of the order is left out of the
+    comparison."""
+
+    def __init__(self, lengths: Sequence[int], settings: TrainSettings) -> None:
+        self._lengths, self._settings = lengths, settings
+        self._epoch = 0
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._lengths) / self._settings.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        self._epoch += 1
+        settings = self._settings
+        yield from epoch_batches(
+            self._lengths, settings.effective_batch, settings.seed, self._epoch, mega=1
+        )
+
+
+class _Peer(Trainer):  # type: ignore[misc]
+    """Trainer, given its batches."""
+
+    batches: _Batches
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(
+            self.train_dataset, batch_sampler=self.batches, collate_fn=self.data_collator
+        )
 
 
 class _Clock(TrainerCallback):  # type: ignore[misc]
@@ -184,8 +218,8 @@ def trainer_rows(split: EncodedSplit) -> list[dict[str, Any]]:
     ]
 
 
-def _errors(model: Any, held_out: EncodedSplit, pad_token_id: int) -> Array:
+def _learned(model: Any, held_out: EncodedSplit, pad_token_id: int) -> tuple[Array, float]:
+    """Predictions on the held-out articles, and their MAE."""
     articles: Sequence[Encoded] = held_out.articles
-    raw = forward(model, articles, pad_token_id)
-    errors: Array = np.abs(Predictions.of(raw).values - held_out.labels)
-    return errors
+    values = Predictions.of(forward(model, articles, pad_token_id)).values
+    return values, float(np.abs(values - held_out.labels).mean())

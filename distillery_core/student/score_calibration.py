@@ -1,7 +1,9 @@
 """Calibration of a student's scores after training: monotone maps, and intervals with coverage.
 
 A regression head shrinks towards the middle; isotonic regression on the validation articles
-(Zadrozny and Elkan 2002) undoes what of it is monotone. Intervals are split conformal (Lei et al.
+(Zadrozny and Elkan 2002) undoes what of it is monotone. It is centred (Oron and Flournoy 2017):
+straight lines between the middles of its steps, so that the map fits chance less and articles keep
+their order (docs/decisions/0016). Intervals are split conformal (Lei et al.
 2018): the quantile of absolute residuals that no article took part in fitting.
 """
 
@@ -195,13 +197,16 @@ def _folds(rows: int, groups: Sequence[object] | None) -> Array:
 
 
 def _isotonic(scores: Array, labels: Array) -> tuple[Array, Array]:
-    """Knots of the rising function nearest to the labels in squared error."""
+    """Knots: the middles of the steps of the rising function nearest to the labels in squared
+    error. A score beyond the outer knots gets their value."""
     from sklearn.isotonic import IsotonicRegression
 
     fitted = IsotonicRegression(y_min=SCORE_MIN, y_max=SCORE_MAX, out_of_bounds="clip").fit(
         scores.astype(np.float64), labels.astype(np.float64)
     )
-    return fitted.X_thresholds_, fitted.y_thresholds_
+    steps, step_of = np.unique(fitted.predict(scores), return_inverse=True)
+    middles = np.bincount(step_of, weights=scores) / np.bincount(step_of)
+    return middles, steps
 
 
 def _map(scores: Array, labels: Array, half_width: float | None) -> DimensionCalibration:

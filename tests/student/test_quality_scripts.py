@@ -45,18 +45,37 @@ def emobank_data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_training_rows_that_are_tested_too_are_left_out(emobank_data: Path, tmp_path: Path) -> None:
+def test_the_official_split_is_kept_and_what_was_seen_is_known(
+    emobank_data: Path, tmp_path: Path
+) -> None:
     import emobank
+    import quality
 
-    folder, dropped = emobank.official_split(load_filter(emobank.FILTER), emobank_data, tmp_path)
-    manifest = verify_manifest(folder)
-    assert dropped == 1
-    assert {name: split.rows for name, split in manifest.splits.items()} == {
-        "train": 59, "val": 20, "test": 20
-    }  # fmt: skip
-    assert "s0" not in {one.id for one in read_examples(folder / "train.jsonl")}
-    tested = read_examples(folder / "test.jsonl")
-    assert {one.id for one in tested} == {f"s{number}" for number in range(80, 100)}
+    folder = emobank.official_split(load_filter(emobank.FILTER), emobank_data, tmp_path)
+    rows = {name: split.rows for name, split in verify_manifest(folder).splits.items()}
+    assert rows == {"train": 60, "val": 20, "test": 20}
+    splits = quality.splits_of(folder)
+    test = emobank.Test.of(splits)
+    assert {one.id for one in splits.test} == {f"s{number}" for number in range(80, 100)}
+    seen = [one.id for one, new in zip(splits.test, test.unseen, strict=True) if not new]
+    assert seen == ["s99"]
+    wrong_where_seen = test.labels + np.where(test.unseen, 0.0, 2.5)[:, None]
+    every, unseen = test.measure(wrong_where_seen)
+    assert (every.mae, unseen.mae) == (pytest.approx(1 / 20), 0.0)
+
+
+def test_rows_that_are_tested_too_are_left_out_of_training(
+    emobank_data: Path, tmp_path: Path
+) -> None:
+    import emobank
+    import resplit
+
+    emobank.official_split(load_filter(emobank.FILTER), emobank_data, tmp_path)
+    prepared = {one.id for part in ("train", "val", "test")
+                for one in read_examples(tmp_path / "prepared" / f"{part}.jsonl")}  # fmt: skip
+    chosen = {id: "test" if id == "s99" else "train" for id in prepared}
+    assert resplit.resplit(tmp_path / "prepared", tmp_path / "out", chosen, "hand") == 1
+    assert "s0" not in {one.id for one in read_examples(tmp_path / "out" / "train.jsonl")}
 
 
 def test_rows_without_a_split_are_left_out_and_not_counted(
@@ -125,15 +144,18 @@ def test_the_page_and_the_lines_that_others_read(
     monkeypatch.setenv("DISTILLERY_DATA", str(emobank_data))
     monkeypatch.setattr(sys, "argv", ["emobank.py", "--seeds", "1", "--write"])
     emobank.main()
-    last = [line.partition("=")[0] for line in capsys.readouterr().out.splitlines()[-3:]]
-    assert last == ["emobank_mae", "emobank_pearson", "emobank_ridge_mae"]
+    last = [line.partition("=")[0] for line in capsys.readouterr().out.splitlines()[-5:]]
+    assert last == [
+        "emobank_unseen_mae", "emobank_unseen_pearson",
+        "emobank_mae", "emobank_pearson", "emobank_ridge_mae",
+    ]  # fmt: skip
     text = page.read_text()
     assert "old" not in text
     assert "| MiniLM fine-tuned, 2 epochs, 15 minutes on one core | 0.160 | - | 0.570 |" in text
     assert "| training mean | 0.197 | - | - | - | - | - |" in text
     found = json.loads(figures.read_text())
     assert found["news"] == {"kept": True}
-    assert found["emobank"]["rows_left_out"] == 1
+    assert found["emobank"]["unseen_sentences"] == 19
     assert f"`emobank_mae={found['emobank']['results']['emobank_mae']}`" in text
 
 

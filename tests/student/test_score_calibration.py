@@ -115,3 +115,17 @@ def test_a_calibration_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     (tmp_path / CALIBRATION).write_text(json.dumps(broken), encoding="utf-8")
     with pytest.raises(UserError, match="not a score calibration"):
         read_calibration(tmp_path, NAMES)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10_000), slope=st.floats(0.2, 0.6))
+def test_between_the_outer_knots_articles_keep_their_order(seed: int, slope: float) -> None:
+    found = fit_calibration(*_shrunken(250, seed, slope), NAMES)
+    assert found.isotonic
+    scores = np.sort(_shrunken(250, seed + 1, slope)[0], axis=0)
+    mapped = found.apply(scores)
+    for at, one in enumerate(found.dimensions.values()):
+        inside = (scores[:, at] > one.scores[0]) & (scores[:, at] < one.scores[-1])
+        apart = np.diff(scores[inside, at]) > 1e-3
+        assert apart.sum() > 50
+        assert (np.diff(mapped[inside, at])[apart] > 0).all()
