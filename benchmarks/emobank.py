@@ -73,7 +73,7 @@ LISTED = {
 
 @dataclass(frozen=True)
 class Run:
-    """What training with one seed gave; `unseen` is of the sentences that stand in no other split."""
+    """What training with one seed gave; `unseen` is of sentences that stand in no other split."""
 
     seed: int
     cpu_s: float
@@ -222,9 +222,9 @@ def page_text(
             tables(found, filter.dimensions, digits=3),
             runs_table(runs),
             settings_line(settings, FILTER.relative_to(ROOT).as_posix() + "/config.yaml"),
-            f"{int((~test.unseen).sum())} of the {len(test.unseen)} test sentences stand in another "
-            "split too, identical or nearly so; the listed baselines were measured on the split as "
-            f"it is. The other {int(test.unseen.sum())} by themselves:",
+            f"{int((~test.unseen).sum())} of the {len(test.unseen)} test sentences stand in "
+            "another split too, identical or nearly so; the listed baselines were measured on the "
+            f"split as it is. The other {int(test.unseen.sum())} by themselves:",
             tables(unseen, filter.dimensions, digits=3),
             where_line(place),
         ]

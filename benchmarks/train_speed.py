@@ -37,11 +37,11 @@ from train_setup import MINILM, Material, lee, long_news, mixed_news, short_news
 
 from distillery_core.reports.markdown import table
 from distillery_core.student.device import pick_precision
+from distillery_core.student.flops import matrix_peak
 from distillery_core.student.settings import TrainSettings
 
 OURS, PEER, PEER_BF16 = "ours", "Trainer", "Trainer(bf16=True)"
 MOST_WASTE = 0.02
-_PEAK_SIDE, _PEAK_REPEATS = 1024, 12
 
 
 @dataclass(frozen=True)
@@ -79,26 +79,13 @@ def take_turn(base: Base, run: int) -> Turn:
         (PEER_BF16, lambda: peer(base.material, base.settings, bf16=True)),
     ]
     start = run % len(loops)
-    peak = matrix_peak()
+    peak = max(matrix_peak(peak_precision(), clock=time.process_time) for _ in range(4))
     runs = {name: loop() for name, loop in loops[start:] + loops[:start]}
     turn = Turn(base, peak, runs)
     rates = ", ".join(f"{name} {runs[name].rate:.0f}" for name, _ in loops)
     where = f"{base.name}, {base.material.name}"
     print(f"{where}: {rates} tokens per CPU second; {turn.share:.0%} of the peak", flush=True)
     return turn
-
-
-def matrix_peak() -> float:
-    """The best of a few products of 1024 x 1024 matrices, FLOP per CPU second, in the precision
-    that training takes here."""
-    dtype = torch.bfloat16 if peak_precision() == "bf16" else torch.float32
-    left, right = (torch.randn(_PEAK_SIDE, _PEAK_SIDE).to(dtype) for _ in range(2))
-    seconds = []
-    for _ in range(_PEAK_REPEATS):
-        started = time.process_time()
-        torch.mm(left, right)
-        seconds.append(time.process_time() - started)
-    return 2.0 * _PEAK_SIDE**3 / min(seconds)
 
 
 def peak_precision() -> str:

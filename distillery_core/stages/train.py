@@ -81,12 +81,13 @@ def plan(
     Raises:
         UserError: the base or the card is not known.
     """
+    from distillery_core.student.auto import pooling_of
     from distillery_core.student.plan import make_plan, workload
     from distillery_core.student.shape import shape_of
     from distillery_core.student.target import target_for
 
     settings = resolved(filter, config, overrides or {})
-    shape = shape_of(settings.model_name, len(filter.dimensions), settings.pooling)
+    shape = shape_of(settings.model_name, len(filter.dimensions), pooling_of(settings))
     target = target_for(device, settings.memory_limit_gib)
     folder = data_dir or project.training_dir(filter)
     chars = _char_counts(folder / "train.jsonl", filter)

@@ -8,6 +8,8 @@ data.py cache.py  articles to token ids, once     batches.py          what is co
 packing.py attention.py  several in one row       last_layer.py       only what the head reads
 mean_pooling.py   what the head of BERT reads     device.py           device, precision, threads
 sharing.py sharding.py  several processes         launch.py           one process a device
+auto.py           what `auto` comes to            arrangement.py      packed, padded, how much
+container.py      memory that a container leaves  tolerances.py       what counts as the same
 beginning.py      a run before its first step     run.py              what its epochs share
 training.py       the loop, top to bottom         memory.py           memory that runs out
 optimisation.py   optimizer, schedule, movement   selection.py        which epoch is kept

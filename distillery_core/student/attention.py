@@ -81,7 +81,7 @@ def attend_by_article(
     groups = list(_together(articles.lengths, heads=query.shape[1]))
     apart = (_apart(row, groups) for row in (query, key, value))
     found = [
-        _attend(*parts, how).transpose(1, 2).flatten(0, 1) for parts in zip(*apart, strict=True)
+        _attend(q, k, v, how).transpose(1, 2).flatten(0, 1) for q, k, v in zip(*apart, strict=True)
     ]
     return torch.cat(found)[None], None
 
@@ -115,7 +115,7 @@ def _apart(row: Tensor, groups: Sequence[tuple[int, int]]) -> Iterator[Tensor]:
 
     Cut at once: each slice by itself would have a gradient as long as the row.
     """
-    cuts = row[0].split([articles * length for articles, length in groups], dim=1)
+    cuts = torch.split(row[0], [articles * length for articles, length in groups], dim=1)
     for own, (articles, length) in zip(cuts, groups, strict=True):
         yield own.reshape(row.shape[1], articles, length, -1).transpose(0, 1)
 
@@ -150,12 +150,12 @@ def _products(query: Tensor, key: Tensor, value: Tensor, how: _How, causal: bool
     if groups >= key.shape[1]:
         return _of_heads(query, key, value, how, causal)
     cut = zip(
-        query.split(groups * sharing, dim=1),
-        key.split(groups, dim=1),
-        value.split(groups, dim=1),
+        torch.split(query, groups * sharing, dim=1),
+        torch.split(key, groups, dim=1),
+        torch.split(value, groups, dim=1),
         strict=True,
     )
-    return torch.cat([_of_heads(*parts, how, causal) for parts in cut], dim=1)
+    return torch.cat([_of_heads(q, k, v, how, causal) for q, k, v in cut], dim=1)
 
 
 def _of_heads(query: Tensor, key: Tensor, value: Tensor, how: _How, causal: bool) -> Tensor:

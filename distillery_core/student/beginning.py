@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from distillery_core.dataset.rows import Example
-from distillery_core.errors import UserError
 from distillery_core.files import sha256_bytes, sha256_json
 from distillery_core.filters.filter import Filter
+from distillery_core.student.arrangement import Arrangement, arrange
+from distillery_core.student.auto import attention_of, pooling_of
 from distillery_core.student.batches import MEGA_BATCHES
-from distillery_core.student.data import EncodedSplit, TextEncoder
+from distillery_core.student.data import TextEncoder
 from distillery_core.student.dataset_check import CheckedDataset
 from distillery_core.student.device import pick_device, pick_precision
 from distillery_core.student.flops import peak_flops, train_flops
@@ -25,6 +25,7 @@ from distillery_core.student.model_card import card_for
 from distillery_core.student.model_factory import (
     Built,
     build,
+    checkpoint_gradients,
     compute_head_in_float32,
     start_head_at_means,
 )
@@ -34,29 +35,50 @@ from distillery_core.student.optimisation import (
     make_schedule,
     warmup_used,
 )
-from distillery_core.student.packing import (
-    attend_by_article,
-    attends_by_article,
-    can_pack,
-    packs_by_default,
-)
-from distillery_core.student.plan import (
-    CPU_MICRO_TOKENS,
-    CPU_PACKED_TOKENS,
-    GPU_MICRO_TOKENS,
-    Choice,
-    choose,
-)
+from distillery_core.student.plan import Choice, choose
 from distillery_core.student.record import RunFacts
 from distillery_core.student.run import MODEL_FOLDER, Run, Say, Scored
 from distillery_core.student.selection import Selection
-from distillery_core.student.settings import TrainSettings
+from distillery_core.student.settings import Precision, TrainSettings
 from distillery_core.student.shape import Shape, shape_of
 from distillery_core.student.sharding import shard
 from distillery_core.student.step_memory import gib
 from distillery_core.student.target import target_for
 
 _FINGERPRINTED = 1 << 10
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a run is begun from: what was asked for, and what was chosen for it.
+
+    `settings` are as asked, for the record; `built` came of them with every `auto` decided.
+    """
+
+    filter: Filter
+    dataset: CheckedDataset
+    settings: TrainSettings
+    accelerator: Accelerator
+    threads: int
+    choice: Choice
+    shape: Shape
+    built: Built
+
+    @property
+    def precision(self) -> Precision:
+        """Of the training arithmetic."""
+        return pick_precision(self.settings.precision, self.accelerator.device)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of all epochs."""
+        settings = self.settings
+        return -(-len(self.dataset.train) // settings.effective_batch) * settings.epochs
+
+    @property
+    def selection(self) -> Selection:
+        """Which epoch is kept."""
+        return Selection.for_kind(self.settings.best_by, self.dataset.kind)
 
 
 def begin(
@@ -73,105 +95,70 @@ def begin(
     Raises:
         UserError: the base cannot be used, or no method fits the device; nothing was written.
     """
-    choice, shape = _choose(settings, filter, say)
-    built = _built(settings, filter, choice, accelerator.device)
-    encoder = TextEncoder(built.tokenizer, filter.config.text, settings.max_length)
-    train = Scored.of(filter, _encoded(encoder, dataset.train, settings), dataset.train)
-    val = Scored.of(filter, _encoded(encoder, dataset.val, settings), dataset.val)
-    start_head_at_means(built.model, train.split.labels.mean(axis=0).tolist())
-    plain = _adapted(built, settings, choice)
-    precision = pick_precision(settings.precision, accelerator.device)
+    decided, choice, shape = _choose(settings, filter, int(accelerator.num_processes), say)
+    built = _built(decided, filter, choice, accelerator.device)
+    job = _Job(filter, dataset, settings, accelerator, threads, choice, shape, built)
+    articles = _articles(job)
+    start_head_at_means(built.model, articles.train.split.labels.mean(axis=0).tolist())
+    plain = _adapted(built, decided, choice)
+    pieces = arrange(decided, choice.micro_tokens, plain, accelerator)
+    identity = _identity(job, plain, pieces)
+    trained = _trained(job, plain)
+    return _run(job, output_dir / MODEL_FOLDER, articles, pieces, trained, identity)
 
-    identity = _identity(filter, dataset, settings, built, plain, choice, accelerator)
-    start = StartingPoint.of(plain)
-    lengths = [len(article) for article in train.split.articles]
-    total_steps = -(-len(lengths) // settings.effective_batch) * settings.epochs
-    if settings.fsdp:
-        shard(plain.to(accelerator.device), int(accelerator.num_processes))
-    raw_optimizer, names = make_optimizer(plain, _head_names(plain, built), settings)
-    scheduler = make_schedule(raw_optimizer, settings, total_steps)
-    optimizer = accelerator.prepare(raw_optimizer)
-    model = plain if settings.fsdp else accelerator.prepare(plain)
 
-    packed = _packs(plain, settings, accelerator)
-    if packed and attends_by_article(plain, settings.attention, accelerator.device):
-        attend_by_article(plain)
-    micro_tokens, may_pad = _at_a_time(settings, choice, accelerator.device, packed)
-    # The same for packed articles, so that several processes, which do not pack, get these batches.
-    bucket = may_pad if settings.bucket_by_length is None else settings.bucket_by_length
-    selection = Selection.for_kind(settings.best_by, dataset.kind)
-    shown = fixed_subset(
-        len(lengths), train_evaluated(len(lengths), settings.train_eval_articles), settings.seed
-    )
-    peak = peak_flops(accelerator.device, precision)
-    facts = RunFacts(
-        filter=filter,
-        settings=settings,
-        dataset_hashes=dataset.hashes,
-        base_config_sha256=built.base_config_sha256,
-        method=choice.method,
-        gradient_checkpointing=choice.checkpointing,
-        packed=packed,
-        by_mean=built.by_mean,
-        best_by=selection.by,
-        processes=int(accelerator.num_processes),
-        num_parameters=shape.parameters,
-        num_trainable_parameters=identity["num_trainable_parameters"],
-        train_examples=len(lengths),
-        val_examples=len(val.split),
-        train_evaluated=len(shown),
-        cut_share=train.split.cut_share,
-        total_steps=total_steps,
-        warmup_steps_used=warmup_used(settings.warmup_steps, total_steps),
-        micro_batch_tokens=micro_tokens,
-        bucketed=bucket,
-        precision=precision,
-        device=accelerator.device,
-        threads=threads,
-    )
+def _run(
+    job: _Job,
+    model_dir: Path,
+    articles: _Articles,
+    pieces: Arrangement,
+    trained: _Trained,
+    identity: dict[str, Any],
+) -> Run:
+    settings = job.settings
     return Run(
-        filter=filter,
+        filter=job.filter,
         settings=settings,
-        accelerator=accelerator,
-        plain=plain,
-        model=model,
-        optimizer=optimizer,
-        names=names,
-        scheduler=scheduler,
-        encoder=encoder,
-        precision=precision,
-        train=train,
-        val=val,
-        shown=train.take(shown),
-        loss_weights=_loss_weights(filter, train, settings.high_score_weight),
-        lengths=lengths,
-        may_pad=may_pad,
-        packed=packed,
-        micro_tokens=micro_tokens,
+        accelerator=job.accelerator,
+        plain=trained.plain,
+        model=trained.model,
+        optimizer=trained.optimizer,
+        names=trained.names,
+        scheduler=trained.scheduler,
+        encoder=articles.encoder,
+        precision=job.precision,
+        train=articles.train,
+        val=articles.val,
+        shown=articles.shown,
+        loss_weights=_loss_weights(job.filter, articles.train, settings.high_score_weight),
+        lengths=articles.lengths,
+        may_pad=pieces.may_pad,
+        packed=pieces.packed,
+        micro_tokens=pieces.micro_tokens,
         micro_articles=settings.batch_size,
-        mega_batches=MEGA_BATCHES if bucket else 1,
-        total_steps=total_steps,
-        flops=train_flops(
-            shape,
-            lengths,
-            frozen_base=choice.method != "full",
-            reads_one=packed and not choice.checkpointing,
-        ),
-        peak=None if peak is None else peak * accelerator.num_processes,
-        selection=selection,
-        facts=facts,
-        card=card_for(filter, settings, dataset),
-        model_dir=output_dir / MODEL_FOLDER,
-        start=start,
+        mega_batches=MEGA_BATCHES if pieces.bucketed else 1,
+        total_steps=job.total_steps,
+        flops=_flops(job, articles, pieces),
+        peak=_peak(job),
+        selection=job.selection,
+        facts=_facts(job, articles, pieces, identity["num_trainable_parameters"]),
+        card=card_for(job.filter, settings, job.dataset),
+        model_dir=model_dir,
+        start=trained.start,
         identity=identity,
     )
 
 
-def _choose(settings: TrainSettings, filter: Filter, say: Say) -> tuple[Choice, Shape]:
-    """The method, said in a line."""
-    shape = shape_of(settings.model_name, len(filter.dimensions), settings.pooling)
+def _choose(
+    settings: TrainSettings, filter: Filter, processes: int, say: Say
+) -> tuple[TrainSettings, Choice, Shape]:
+    """The settings with pooling and attention decided; the method, said in a line."""
+    pooling = pooling_of(settings, say)
+    shape = shape_of(settings.model_name, len(filter.dimensions), pooling)
     target = target_for(settings.device, settings.memory_limit_gib)
-    choice = choose(shape, settings, target)
+    attention = attention_of(settings, shape, target, processes=processes)
+    decided = replace(settings, pooling=pooling, attention=attention)
+    choice = choose(shape, decided, target)
     asked = " (auto)" if settings.method == "auto" else ""
     extra = ", gradient checkpointing" if choice.checkpointing else ""
     need, there = gib(choice.memory.total), gib(target.memory)
@@ -179,7 +166,7 @@ def _choose(settings: TrainSettings, filter: Filter, say: Say) -> tuple[Choice, 
     refuse_missing(choice.method)
     if not choice.fits:
         say(f"It may not fit: {choice.why_not}")
-    return choice, shape
+    return decided, choice, shape
 
 
 def _built(settings: TrainSettings, filter: Filter, choice: Choice, device: torch.device) -> Built:
@@ -200,17 +187,61 @@ def _adapted(built: Built, settings: TrainSettings, choice: Choice) -> Any:
     """The model as it is trained: with adapters where the method has them."""
     model = built.model
     if choice.checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
+        checkpoint_gradients(model)
     if choice.method != "full":
         model = add_adapters(model, settings)
     compute_head_in_float32(model)
     return model
 
 
-def _encoded(
-    encoder: TextEncoder, examples: Sequence[Example], settings: TrainSettings
-) -> EncodedSplit:
-    return encoder.encode_examples(examples, settings.cache_dir)
+@dataclass(frozen=True)
+class _Articles:
+    """Both splits as tokens; `lengths` are the training articles', `shown` those of them that are
+    evaluated every epoch."""
+
+    encoder: TextEncoder
+    train: Scored
+    val: Scored
+    shown: Scored
+    lengths: list[int]
+
+
+def _articles(job: _Job) -> _Articles:
+    settings, data = job.settings, job.dataset
+    encoder = TextEncoder(job.built.tokenizer, job.filter.config.text, settings.max_length)
+    train, val = (
+        Scored.of(job.filter, encoder.encode_examples(examples, settings.cache_dir), examples)
+        for examples in (data.train, data.val)
+    )
+    lengths = [len(article) for article in train.split.articles]
+    evaluated = train_evaluated(len(lengths), settings.train_eval_articles)
+    shown = fixed_subset(len(lengths), evaluated, settings.seed)
+    return _Articles(encoder, train, val, train.take(shown), lengths)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """The model, `plain` and as accelerate prepared it, with what changes its weights; `start` is
+    how they were before the first step."""
+
+    plain: Any
+    model: Any
+    optimizer: Any
+    names: list[str]
+    scheduler: Any
+    start: StartingPoint
+
+
+def _trained(job: _Job, plain: Any) -> _Trained:
+    settings, accelerator = job.settings, job.accelerator
+    start = StartingPoint.of(plain)
+    if settings.fsdp:
+        shard(plain.to(accelerator.device), int(accelerator.num_processes))
+    optimizer, names = make_optimizer(plain, _head_names(plain, job.built), settings)
+    scheduler = make_schedule(optimizer, settings, job.total_steps)
+    prepared = accelerator.prepare(optimizer)
+    model = plain if settings.fsdp else accelerator.prepare(plain)
+    return _Trained(plain, model, prepared, names, scheduler, start)
 
 
 def _head_names(plain: Any, built: Built) -> frozenset[str]:
@@ -219,30 +250,20 @@ def _head_names(plain: Any, built: Built) -> frozenset[str]:
     return frozenset(copied) or built.head_names
 
 
-def _packs(plain: Any, settings: TrainSettings, accelerator: Accelerator) -> bool:
-    where = settings.attention, accelerator.device
-    alone = accelerator.num_processes == 1
-    if settings.packing is None:
-        return alone and packs_by_default(plain, *where)
-    if settings.packing and not can_pack(plain, *where):
-        raise UserError("packing needs a decoder base, or BERT on a CPU", where="packing")
-    if settings.packing and not alone:
-        raise UserError("packing works on one device", where="packing")
-    return settings.packing
+def _flops(job: _Job, articles: _Articles, pieces: Arrangement) -> float:
+    """Model FLOPs of an epoch."""
+    return train_flops(
+        job.shape,
+        articles.lengths,
+        frozen_base=job.choice.method != "full",
+        reads_one=pieces.packed and not job.choice.checkpointing,
+    )
 
 
-def _at_a_time(
-    settings: TrainSettings, choice: Choice, device: torch.device, packed: bool
-) -> tuple[int, bool]:
-    """Tokens computed at a time, padding counted, and whether articles may be padded for it."""
-    if settings.micro_batch_tokens is not None:
-        return settings.micro_batch_tokens, True
-    if settings.fit_batch:
-        return settings.effective_batch * settings.max_length, True
-    if device.type == "cpu":
-        usual = CPU_PACKED_TOKENS if packed else CPU_MICRO_TOKENS
-        return min(usual, choice.micro_tokens or usual), False
-    return choice.micro_tokens or GPU_MICRO_TOKENS, True
+def _peak(job: _Job) -> float | None:
+    """FLOP/s of all devices, None where unknown."""
+    one = peak_flops(job.accelerator.device, job.precision)
+    return None if one is None else one * int(job.accelerator.num_processes)
 
 
 def _loss_weights(filter: Filter, train: Scored, high: float) -> Array:
@@ -263,29 +284,57 @@ def fixed_subset(articles: int, size: int, seed: int) -> list[int]:
     return sorted(chosen)
 
 
-def _identity(
-    filter: Filter,
-    dataset: CheckedDataset,
-    settings: TrainSettings,
-    built: Built,
-    plain: Any,
-    choice: Choice,
-    accelerator: Accelerator,
-) -> dict[str, Any]:
+def _facts(
+    job: _Job, articles: _Articles, pieces: Arrangement, trained_parameters: int
+) -> RunFacts:
+    asked = job.settings.warmup_steps
+    return RunFacts(
+        filter=job.filter,
+        settings=job.settings,
+        dataset_hashes=job.dataset.hashes,
+        base_config_sha256=job.built.base_config_sha256,
+        method=job.choice.method,
+        gradient_checkpointing=job.choice.checkpointing,
+        packed=pieces.packed,
+        attention=job.built.attention,
+        by_mean=job.built.by_mean,
+        best_by=job.selection.by,
+        processes=int(job.accelerator.num_processes),
+        num_parameters=job.shape.parameters,
+        num_trainable_parameters=trained_parameters,
+        train_examples=len(articles.lengths),
+        val_examples=len(articles.val.split),
+        train_evaluated=len(articles.shown.split),
+        cut_share=articles.train.split.cut_share,
+        total_steps=job.total_steps,
+        warmup_steps_used=warmup_used(asked, job.total_steps),
+        micro_batch_tokens=pieces.micro_tokens,
+        bucketed=pieces.bucketed,
+        precision=job.precision,
+        device=job.accelerator.device,
+        threads=job.threads,
+    )
+
+
+def _identity(job: _Job, plain: Any, pieces: Arrangement) -> dict[str, Any]:
+    """What a run that resumes this one must have too: all that decides its arithmetic."""
     return {
-        "filter": filter.label,
-        "settings": settings.deciding(),
-        "method": choice.method,
-        "gradient_checkpointing": choice.checkpointing,
-        "head_reads_mean": built.by_mean,
+        "filter": job.filter.label,
+        "settings": job.settings.deciding(),
+        "method": job.choice.method,
+        "gradient_checkpointing": job.choice.checkpointing,
+        "attention": job.built.attention,
+        "packed": pieces.packed,
+        "micro_batch_tokens": pieces.micro_tokens,
+        "head_reads_mean": job.built.by_mean,
         "num_trainable_parameters": sum(p.numel() for p in plain.parameters() if p.requires_grad),
-        "processes": int(accelerator.num_processes),
-        "device_type": accelerator.device.type,
-        "base_config_sha256": built.base_config_sha256,
+        "processes": int(job.accelerator.num_processes),
+        "device_type": job.accelerator.device.type,
+        "base_config_sha256": job.built.base_config_sha256,
         "first_weights_sha256": _fingerprint(plain),
-        "dimensions_sha256": filter.dimensions_sha256,
-        "text_view_sha256": filter.text_view_sha256,
-        **dataset.hashes,
+        "dimensions_sha256": job.filter.dimensions_sha256,
+        "text_view_sha256": job.filter.text_view_sha256,
+        **job.dataset.hashes,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
+from distillery_core.student.auto import pooling_of
 from distillery_core.student.batches import micro_batches, padding_waste
 from distillery_core.student.beginning import fixed_subset, train_evaluated
 from distillery_core.student.checkpoint import recover, save_model
@@ -48,9 +49,9 @@ from distillery_core.student.record import (
     write_metadata,
 )
 from distillery_core.student.run import MODEL_FOLDER, Say, Scored
-from distillery_core.student.saving import RELOAD_TOLERANCE
 from distillery_core.student.selection import Selection
 from distillery_core.student.settings import TrainSettings
+from distillery_core.student.tolerances import RELOAD_TOLERANCE
 from distillery_core.student.training import TrainResult
 from distillery_core.student.training_config import write_config
 from distillery_core.tracking import Tracker
@@ -100,7 +101,7 @@ def train_frozen(
     threads = pick_threads(settings.threads)
     with cpu_threads(threads):
         torch.manual_seed(settings.seed)
-        run = _begin(filter, dataset, settings, threads)
+        run = _begin(filter, dataset, settings, threads, say)
         tracker.params(run.facts.parameters())
         for line in run.facts.notes():
             say(line)
@@ -132,12 +133,13 @@ def _refuse_what_is_not_there(settings: TrainSettings) -> None:
 
 
 def _begin(
-    filter: Filter, dataset: CheckedDataset, settings: TrainSettings, threads: int
+    filter: Filter, dataset: CheckedDataset, settings: TrainSettings, threads: int, say: Say
 ) -> _Frozen:
     started = time.monotonic()
     device = pick_device(settings.device)
     kind: Kind = "head" if settings.frozen_head == "ridge" else "mean"
-    built = build(as_read(settings, kind), filter.dimensions)
+    decided = replace(settings, pooling=pooling_of(settings, say))
+    built = build(as_read(decided, kind), filter.dimensions)
     model = built.model.to(device).eval()
     encoder = TextEncoder(built.tokenizer, filter.config.text, settings.max_length)
     train, val = (
@@ -205,6 +207,7 @@ def _facts(
         method=f"frozen ({settings.frozen_head})",
         gradient_checkpointing=False,
         packed=False,
+        attention=built.attention,
         by_mean=built.by_mean,
         best_by=selection.by,
         processes=1,

@@ -9,13 +9,14 @@ zero. It is trained like the others, and what is saved is a plain BERT that tran
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from transformers.utils.hub import cached_file
+from transformers.utils import hub as transformers_hub
 
 from distillery_core.errors import UserError
 from distillery_core.student.settings import Pooling
@@ -30,11 +31,14 @@ _PART_OF_TANH = 0.5
 """The pooler's tanh is given half of a state of unit variance, where it is nearly straight."""
 
 
-def pools_mean(config: Any, source: str, asked: Pooling) -> bool:
+def pools_mean(
+    config: Any, source: str, asked: Pooling, say: Callable[[str], None] = lambda line: None
+) -> bool:
     """Whether a base gets the layer: when asked to, or unasked where it was pretrained that way.
 
     Args:
         source: the base's folder or hub id.
+        say: told where it is not known how the base was pretrained.
 
     Raises:
         UserError: asked for with a base that is no BERT.
@@ -43,19 +47,53 @@ def pools_mean(config: Any, source: str, asked: Pooling) -> bool:
     if asked == "mean" and not is_bert:
         what = f"pooling is mean, which a {config.model_type} base cannot do"
         raise UserError(what, where="pooling", hint="leave it out, or take a BERT base")
-    return is_bert and (asked == "mean" or (asked == "auto" and _pretrained_so(source)))
+    if not is_bert or asked != "auto":
+        return asked == "mean"
+    try:
+        return _pretrained_so(source)
+    except _NotHadError as error:
+        say(f"The head reads the first token: the base's {_DESCRIPTION} could not be had ({error})")
+        return False
+
+
+class _NotHadError(Exception):
+    """Whether a base has a description cannot be told."""
 
 
 def _pretrained_so(source: str) -> bool:
-    found = None
-    with suppress(OSError):  # there is none, or the hub does not answer
-        found = cached_file(source, _DESCRIPTION, _raise_exceptions_for_missing_entries=False)
+    found = _described_in(source)
     if found is None:
         return False
     with suppress(OSError, ValueError):
-        given = json.loads(Path(found).read_text(encoding="utf-8"))
+        given = json.loads(found.read_text(encoding="utf-8"))
         return given.get("pooling_mode") == "mean" or given.get("pooling_mode_mean_tokens") is True
     return False
+
+
+def _described_in(source: str) -> Path | None:
+    """The description of a folder or hub id, None where it has none.
+
+    Raises:
+        _NotHadError: the hub does not answer.
+    """
+    if Path(source).is_dir():
+        inside = Path(source) / _DESCRIPTION
+        return inside if inside.is_file() else None
+    hub: Any = transformers_hub
+    kept = hub.try_to_load_from_cache(source, _DESCRIPTION, cache_dir=hub.constants.HF_HUB_CACHE)
+    if kept is hub._CACHED_NO_EXIST:
+        return None  # as the hub said when it was last asked
+    try:
+        return Path(hub.cached_file(source, _DESCRIPTION))
+    except Exception as error:  # whatever keeps the hub from answering is no reason not to train
+        if isinstance(error, OSError) and error.__cause__ is None:
+            return None  # it answered that there is no such file; any other error has a cause
+        raise _NotHadError(str(error).partition("\n")[0]) from error
+
+
+def last_layer(config: Any) -> str:
+    """The name of the layer in the model; held in 4 bits it could not be set."""
+    return f"bert.encoder.layer.{config.num_hidden_layers - 1}"
 
 
 def start_as_mean(model: Any) -> None:

@@ -15,10 +15,13 @@ from transformers.utils import logging as transformers_logging
 
 from distillery_core.errors import UserError
 from distillery_core.files import sha256_json
-from distillery_core.student.mean_pooling import pools_mean, start_as_mean
+from distillery_core.student.mean_pooling import last_layer, pools_mean, start_as_mean
 from distillery_core.student.settings import TrainSettings
 
 PACKAGE_PREFIX = "package:"
+FUSED = "sdpa"
+FLASH = "flash_attention_2"
+"""transformers' names of attention implementations."""
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 _DROPOUT_KEYS = (
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"),
@@ -36,6 +39,7 @@ class Built:
             where there is one, the pooler before it, which pretraining hardly uses.
         base_config_sha256: hash of the base model's configuration as it was found.
         by_mean: the head reads the mean of the tokens (mean_pooling.py).
+        attention: the implementation that the base was built with.
     """
 
     model: Any
@@ -43,6 +47,7 @@ class Built:
     head_names: frozenset[str]
     base_config_sha256: str
     by_mean: bool
+    attention: str
 
 
 def build(
@@ -53,6 +58,9 @@ def build(
     quantised_on: torch.device | None = None,
 ) -> Built:
     """A base model under a new linear head with one output a dimension.
+
+    What training decided before (auto.py) stands in `settings`; a pooling still on `auto` is looked
+    up here, and an attention on `auto` is the fused one.
 
     Args:
         held_in: type of the base's weights; the head is float32 in any case.
@@ -70,19 +78,19 @@ def build(
             _set_dropout(config, settings.dropout)
         tokenizer = load_base(AutoTokenizer, source, settings.model_name)
         _check_length(config, settings)
-        # In 4 bits a layer of our own cannot be set.
-        by_mean = quantised_on is None and pools_mean(config, source, settings.pooling)
+        by_mean = pools_mean(config, source, settings.pooling)
         if by_mean:
             config.num_hidden_layers += 1
+        attention = _attention(config, settings.attention)
         model = load_base(
             AutoModelForSequenceClassification,
             source,
             settings.model_name,
             config=config,
             dtype=held_in,
-            attn_implementation=_attention(config, settings.attention),
+            attn_implementation=attention,
             use_safetensors=True,
-            **({} if quantised_on is None else _in_four_bits(quantised_on)),
+            **_in_four_bits(quantised_on, *([last_layer(config)] if by_mean else [])),
         )
     if by_mean:
         start_as_mean(model)
@@ -90,7 +98,7 @@ def build(
     head = frozenset(name for name, _ in model.named_parameters() if is_head(model, name))
     for name in head_modules(model):
         model.get_submodule(name).float()
-    return Built(model, tokenizer, head, base_config_sha256, by_mean)
+    return Built(model, tokenizer, head, base_config_sha256, by_mean, attention)
 
 
 def is_head(model: Any, parameter: str) -> bool:
@@ -111,6 +119,13 @@ def compute_head_in_float32(model: Any) -> None:
         module.forward = _without_autocast(module.forward)
 
 
+def checkpoint_gradients(model: Any) -> None:
+    """Have activations computed again instead of kept."""
+    # transformers 5.20 had only the second name, which later ones deprecate.
+    named = getattr(model, "activation_checkpointing_enable", None)
+    (named or model.gradient_checkpointing_enable)({"use_reentrant": False})
+
+
 def head_modules(model: Any) -> list[str]:
     """The modules above the last layer that hold parameters: regression head, pooler."""
     return sorted({n.rsplit(".", 1)[0] for n, _ in model.named_parameters() if is_head(model, n)})
@@ -125,8 +140,11 @@ def _without_autocast(forward: Any) -> Any:
     return in_float32
 
 
-def _in_four_bits(device: torch.device) -> dict[str, Any]:
-    """QLoRA's nf4 with double quantisation (arXiv 2305.14314); the head is left as it is."""
+def _in_four_bits(device: torch.device | None, *left: str) -> dict[str, Any]:
+    """QLoRA's nf4 with double quantisation (arXiv 2305.14314); the head is left as it is, and what
+    is `left` besides. Nothing without a device."""
+    if device is None:
+        return {}
     from transformers import BitsAndBytesConfig
 
     describe: Any = BitsAndBytesConfig
@@ -135,7 +153,7 @@ def _in_four_bits(device: torch.device) -> dict[str, Any]:
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
-        llm_int8_skip_modules=["score", "classifier", "pooler", "head"],
+        llm_int8_skip_modules=["score", "classifier", ".*pooler", "head", *left],
     )
     return {"quantization_config": config, "device_map": {"": device}}
 
@@ -215,11 +233,12 @@ def _set_head(config: Any, dimensions: Sequence[str]) -> None:
 
 
 def _attention(config: Any, asked: str) -> str:
-    """As asked; a base without the fused attention (DeBERTa) takes its own."""
+    """As asked, fused where that is open; a base without it (DeBERTa) takes its own."""
+    asked = FUSED if asked == "auto" else asked
     known = AutoModelForSequenceClassification._model_mapping
     built = known.get(type(config), None)
     has_fused = getattr(built, "_supports_sdpa", True)
-    return asked if asked != "sdpa" or has_fused else "eager"
+    return asked if asked != FUSED or has_fused else "eager"
 
 
 def _set_dropout(config: Any, dropout: float) -> None:

@@ -9,7 +9,9 @@ from functools import partial
 
 from distillery_core.errors import UserError
 from distillery_core.student.attention import FUSED_ABOVE
+from distillery_core.student.auto import attention_of
 from distillery_core.student.flops import train_flops
+from distillery_core.student.model_factory import FUSED
 from distillery_core.student.settings import Method, TrainSettings
 from distillery_core.student.shape import Shape
 from distillery_core.student.step_memory import GIB, Memory, gib, step_memory, trained_parameters
@@ -132,14 +134,13 @@ def _memory_by_tokens(
     shape: Shape, settings: TrainSettings, target: Target, method: Method, checkpointing: bool
 ) -> Callable[[int], Memory]:
     """Memory of a step with so many tokens at a time."""
-    computes_bf16 = target.bf16 if settings.precision == "auto" else settings.precision == "bf16"
     keeps_softmax = packs(shape, settings, target) and not target.is_gpu
     return partial(
         step_memory,
         shape,
         method,
         rank=settings.lora_rank,
-        bf16=computes_bf16,
+        bf16=target.computes_in_bf16(settings.precision),
         frozen_bytes=_frozen_bytes(settings, target),
         checkpointing=checkpointing,
         # The longest articles of which it is kept: what is longer takes torch's fused attention.
@@ -156,10 +157,14 @@ def _frozen_bytes(settings: TrainSettings, target: Target) -> int:
 
 
 def packs(shape: Shape, settings: TrainSettings, target: Target) -> bool:
-    """Whether articles will be packed in one process: on a CPU where the base can be, if the
+    """Whether articles will be packed in one process: where the base and its attention can, if the
     settings do not say otherwise."""
-    unasked = shape.packable and settings.attention == "sdpa" and not target.is_gpu
-    return unasked if settings.packing is None else settings.packing
+    if settings.packing is not None:
+        return settings.packing
+    attention = attention_of(settings, shape, target)
+    if target.is_gpu:
+        return shape.packs_by_flash and attention not in (FUSED, "eager")
+    return shape.packable and attention == FUSED
 
 
 def _most_tokens(shape: Shape, settings: TrainSettings, target: Target, method: Method) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from distillery_core.student.device import cpu_threads, pick_device, pick_thread
 from distillery_core.student.headed import HEAD, load_headed
 from distillery_core.student.metrics import Array
 from distillery_core.student.model_card import ModelCard, read_card
-from distillery_core.student.model_factory import quiet_transformers, set_padding
+from distillery_core.student.model_factory import FUSED, quiet_transformers, set_padding
 from distillery_core.student.score_calibration import ScoreCalibration, read_calibration
 from distillery_core.student.settings import Device
 from distillery_core.types import SCORE_MAX, SCORE_MIN, Article
@@ -153,7 +154,7 @@ def forward(
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), _attending_in_float32(model):
             for piece in micro_batches(range(len(articles)), lengths, max_tokens):
                 batch = pad([articles[p] for p in piece], pad_token_id, device)
                 logits = model(input_ids=batch.input_ids, attention_mask=batch.mask).logits
@@ -161,3 +162,19 @@ def forward(
     finally:
         model.train(was_training)
     return outputs
+
+
+@contextmanager
+def _attending_in_float32(model: Any) -> Iterator[None]:
+    """Within the block flash attention, which computes no float32, gives way to the fused one: an
+    evaluation and the scorer compute alike."""
+    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+    used = plain.config._attn_implementation
+    if not str(used).startswith("flash"):
+        yield
+        return
+    plain.set_attn_implementation(FUSED)
+    try:
+        yield
+    finally:
+        plain.set_attn_implementation(used)

@@ -90,6 +90,7 @@ class RunFacts:
     method: str
     gradient_checkpointing: bool
     packed: bool
+    attention: str
     by_mean: bool
     best_by: str
     processes: int
@@ -191,6 +192,7 @@ def metadata(
         "micro_batch_tokens": facts.micro_batch_tokens,
         "bucketed_by_length": facts.bucketed,
         "packed": facts.packed,
+        "attention": facts.attention,
         "head_reads_mean": facts.by_mean,
         "padding_waste": max(record.padding_waste for record in history),
         "gradient_checkpointing": facts.gradient_checkpointing,

@@ -17,10 +17,7 @@ from distillery_core.student.predict import forward, load_model
 from distillery_core.student.run import Run
 from distillery_core.student.settings import Device
 from distillery_core.student.sharding import full_state
-
-RELOAD_TOLERANCE = 1e-5
-ROUNDED_TOLERANCE = 0.1
-"""Of a model that is held, and so saved, in bf16: merging rounds its matrices once more."""
+from distillery_core.student.tolerances import RELOAD_TOLERANCE, ROUNDED_TOLERANCE
 
 _RELOAD_ARTICLES = 8
 

@@ -47,12 +47,15 @@ class TrainSettings:
         schedule: how the rate falls after the warm-up.
         max_grad_norm: gradients are clipped to this norm.
         dropout: hidden and attention dropout; None keeps the base model's own. 0 is the default
-            because attention dropout alone costs 1.6-1.8x on a CPU.
+            because dropout costs time: packed on a CPU, MiniLM with its own 0.1 takes 1.7 times as
+            long as without (docs/benchmarks.md).
         pooling: what the head of a BERT base reads, the first token or the mean of all; auto is
             what the base was pretrained for (mean_pooling.py). Other bases have their own way.
         precision: of the training arithmetic (weights, head, loss and evaluation stay float32);
             auto is bf16 where the device has bf16 instructions.
-        attention: transformers' attention implementation.
+        attention: transformers' attention implementation; auto is flash_attention_2 where that
+            lets articles be packed (a decoder in bf16 on one GPU, with flash-attn installed), else
+            sdpa. Flex attention, which compiles itself for the card, is taken only when named.
         method: full fine-tuning, LoRA, QLoRA, or a head on a frozen base; auto is the first of
             full, LoRA and QLoRA that the plan says fits the device.
         lora_rank, lora_alpha, lora_dropout: of the adapters on every matrix of the layers.
@@ -75,7 +78,8 @@ class TrainSettings:
         keep: how many checkpoints are kept.
         resume: "newest", or the folder of a checkpoint.
         cache_dir: where token ids and embeddings are kept by hash; None keeps none.
-        memory_limit_gib: the plan counts on no more memory than this.
+        memory_limit_gib: the plan counts on this much memory; None is what the device has, or what
+            a container leaves of it.
         fsdp: with several GPUs, share the weights among them instead of copying them.
         micro_batch_tokens: padded tokens computed at a time; 0 is one article at a time. None is
             16,384 on a GPU, and on a CPU, where nothing is padded, 2,048 tokens of packed articles
@@ -103,7 +107,7 @@ class TrainSettings:
     dropout: float | None = 0.0
     pooling: Pooling = "auto"
     precision: Precision = "auto"
-    attention: str = "sdpa"
+    attention: str = "auto"
     method: Method = "auto"
     lora_rank: int = 16
     lora_alpha: float = 32.0
@@ -133,6 +137,9 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         mistakes = [*self._too_low(), *self._unknown_words()]
+        if self.pooling == "mean" and self.method == "frozen" and self.frozen_head == "mlp":
+            what = "pooling is mean, which an MLP head on a frozen base reads anyway"
+            mistakes.append(UserError(what, "training", "leave pooling out"))
         if len(mistakes) == 1:
             raise mistakes[0]
         if mistakes:
@@ -149,11 +156,10 @@ class TrainSettings:
 
     @classmethod
     def from_config(cls, config: Training, **overrides: Any) -> TrainSettings:
-        """A filter's training defaults; `overrides` that are not None win."""
+        """A filter's training defaults; `overrides` win, None among them."""
         known = {field.name for field in fields(cls)}
         chosen = {name: value for name, value in config.model_dump().items() if name in known}
-        chosen.update({name: value for name, value in overrides.items() if value is not None})
-        return cls(**chosen)
+        return cls(**chosen | overrides)
 
     def _too_low(self) -> list[UserError]:
         lowest = {"max_length": 16, "epochs": 1, "batch_size": 1, "warmup_steps": 0}

@@ -14,8 +14,14 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from distillery_core.errors import UserError
 from distillery_core.student.last_layer import parts_by_token
 from distillery_core.student.mean_pooling import pools_mean
-from distillery_core.student.model_factory import is_head, load_base, locate, quiet_transformers
-from distillery_core.student.packing import is_packable
+from distillery_core.student.model_factory import (
+    FLASH,
+    is_head,
+    load_base,
+    locate,
+    quiet_transformers,
+)
+from distillery_core.student.packing import is_packable, packs_by_default
 from distillery_core.student.settings import Pooling
 
 _SHIPPED = Path(__file__).with_name("bases.json")
@@ -39,6 +45,7 @@ class Shape:
         key_value: width of keys and of values.
         inner: width of the feed-forward part; `gated` where it multiplies two branches.
         packable: articles can be computed in one row on a CPU (packing.py).
+        packs_by_flash: the same on a GPU with flash attention.
         causal: a token sees only what stands before it.
     """
 
@@ -55,6 +62,7 @@ class Shape:
     inner: int
     gated: bool
     packable: bool
+    packs_by_flash: bool
     causal: bool
 
 
@@ -115,6 +123,7 @@ def describe_model(model: Any) -> Shape:
         inner=int(getattr(text, "intermediate_size", 4 * text.hidden_size)),
         gated=any(name.rsplit(".", 1)[-1] in _GATES for name in linear),
         packable=is_packable(model),
+        packs_by_flash=packs_by_default(model, FLASH, torch.device("cuda")),
         causal=hasattr(model, "score"),
     )
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from distillery_core.errors import UserError
+from distillery_core.student.container import memory_limit
 from distillery_core.student.device import describe, pick_device, pick_precision
 from distillery_core.student.flops import Card, card_named, cards, peak_flops
+from distillery_core.student.settings import Precision
 from distillery_core.student.step_memory import GIB
 
 _USABLE_SHARE = 0.94  # of a card's memory: the driver and a display keep the rest
@@ -34,6 +36,10 @@ class Target:
     usd_per_hour: float | None
     bf16: bool
     is_here: bool
+
+    def computes_in_bf16(self, precision: Precision) -> bool:
+        """Whether training arithmetic of this precision is bf16 here."""
+        return self.bf16 if precision == "auto" else precision == "bf16"
 
 
 def target_for(device: str, memory_gib: float | None = None) -> Target:
@@ -67,7 +73,8 @@ def _at_hand(device: str) -> Target:
 def _memory_of(device: torch.device) -> float:
     if device.type == "cuda":
         return float(torch.cuda.get_device_properties(device).total_memory)
-    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return float(min(physical, memory_limit() or physical))
 
 
 def _from_table(name: str) -> Target:

@@ -7,7 +7,7 @@ filter's own `training` section. What came of all three is stored beside the mod
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -22,6 +22,9 @@ CONFIG = "training_config.yaml"
 """The resolved config, beside training_metadata.json."""
 
 _MODEL_KEYS = {"model_name": "name", "max_length": "max_length"}
+_MAYBE = {
+    name for name, hint in get_type_hints(TrainSettings).items() if type(None) in get_args(hint)
+}
 
 
 class _Section(BaseModel):
@@ -65,10 +68,11 @@ class ConfigFile(_Section):
     training: TrainingSection = TrainingSection()  # type: ignore[valid-type]
 
     def settings(self) -> dict[str, Any]:
-        """The training settings that the file gives."""
-        given: dict[str, Any] = self.training.model_dump(exclude_none=True)  # type: ignore[attr-defined]
-        named = {"model_name": self.model.name, "max_length": self.model.max_length}
-        return given | {name: value for name, value in named.items() if value is not None}
+        """The training settings that the file gives; `null` is one where a setting may be None
+        (`dropout: null` keeps the base's own), and elsewhere stands for not given."""
+        given: dict[str, Any] = self.training.model_dump(exclude_unset=True)  # type: ignore[attr-defined]
+        given |= {"model_name": self.model.name, "max_length": self.model.max_length}
+        return {name: value for name, value in given.items() if value is not None or name in _MAYBE}
 
 
 def read_config(path: Path) -> ConfigFile:
@@ -101,7 +105,6 @@ def write_config(output_dir: Path, filter: Filter, settings: TrainSettings) -> N
         "name": filter.name,
         "version": filter.config.filter.version,
     }
-    training = {name: value for name, value in given.items() if value is not None}
-    text = yaml.safe_dump({"filter": about, "model": model, "training": training}, sort_keys=False)
+    text = yaml.safe_dump({"filter": about, "model": model, "training": given}, sort_keys=False)
     head = "# Written by `distillery train`; with `--config` it trains the same again.\n"
     write_text(output_dir / CONFIG, head + text)

@@ -39,6 +39,22 @@ def test_the_plan_as_json(
     assert main(["train", "--filter", "uplifting", "--plan", "--device", "abacus"]) == 2
 
 
+def test_the_plan_counts_on_the_memory_that_is_named(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    options = ["train", "--filter", "uplifting", "--plan", "--device", "H100", "--json"]
+    taken = {}
+    for gib in ("", "40", "12", "2"):
+        limit = ["--memory-limit-gib", gib] if gib else []
+        assert main([*options, "--model-name", "Qwen/Qwen2.5-1.5B", *limit]) == 0
+        plan = json.loads(capfd.readouterr().out)
+        taken[gib] = plan["chosen"], plan["device_memory_bytes"] // 2**30
+    assert taken == {"": ("full", 75), "40": ("full", 40), "12": ("lora", 12), "2": (None, 2)}
+    assert main([*options, "--memory-limit-gib", "0"]) == 2
+    assert "a number above 0" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("given", "read"),
     [

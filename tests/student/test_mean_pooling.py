@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import layer_norm
-from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+)
+from transformers.utils import hub
 
 from distillery_core.dataset.rows import read_examples
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
+from distillery_core.student.auto import pooling_of
 from distillery_core.student.frozen_features import base_sha256
+from distillery_core.student.mean_pooling import pools_mean
 from distillery_core.student.model_factory import build
 from distillery_core.student.predict import load_model, predict
 from distillery_core.student.settings import TrainSettings
@@ -75,6 +87,68 @@ def test_a_description_that_cannot_be_read_counts_as_none(
     assert layers(settings("bert", model_name=name), filter_) == layers(settings("bert"), filter_)
 
 
+@pytest.fixture
+def kept(base: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A snapshot of `ana/bert` in the hub's cache, without a description; the hub is out of
+    reach."""
+    revision = "0" * 40
+    repo = tmp_path / "cache" / "models--ana--bert"
+    shutil.copytree(base("bert"), repo / "snapshots" / revision)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(revision)
+    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+    return repo
+
+
+def test_a_hub_that_does_not_answer_is_told(
+    kept: Path, filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
+) -> None:
+    said = "The head reads the first token: the base's 1_Pooling/config.json could not be had"
+    for method in ("full", "frozen"):
+        lines: list[str] = []
+        asked = settings("bert", model_name="ana/bert", method=method)
+        result = train(filter_, data_dir, tmp_path / method, asked, say=lines.append)
+        assert result.metadata["head_reads_mean"] is False
+        assert [line for line in lines if line.startswith(said)] == lines[:1]
+
+    # The hub was asked before, and had none: as it stands in its cache.
+    absent = kept / ".no_exist" / ("0" * 40) / "1_Pooling" / "config.json"
+    absent.parent.mkdir(parents=True)
+    absent.touch()
+    lines = []
+    assert pooling_of(settings("bert", model_name="ana/bert"), lines.append) == "first"
+    assert not lines
+
+
+def test_a_hub_that_has_no_description_says_so_itself(
+    settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Nothing(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:  # the server looks for this name
+            self.send_response(404)
+            self.send_header("X-Error-Code", "EntryNotFound")
+            self.send_header("X-Repo-Commit", "0" * 40)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *values: object) -> None:
+            pass
+
+    lines: list[str] = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Nothing) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(hub.constants, "ENDPOINT", address)
+        monkeypatch.setattr(hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", False)
+        assert not pools_mean(BertConfig(), "ana/bert", "auto", lines.append)
+        server.shutdown()
+    assert not lines
+
+
 def test_the_head_reads_the_mean_to_begin_with(filter_: Filter, settings: Make) -> None:
     asked = settings("bert", pooling="mean")
     torch.manual_seed(0)
@@ -110,6 +184,25 @@ def test_what_is_saved_is_a_plain_bert_that_has_learned(
     if method == "full":
         moved = result.metadata["weights_moved"]
         assert moved["tensors_moved"] == moved["tensors"], "the new layer is trained too"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed"
+)
+def test_qlora_holds_the_layer_plainly(
+    filter_: Filter, data_dir: Path, settings: Make, base: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """On matrices of a width that the 4-bit blocks divide."""
+    small, wide = base("bert"), tmp_path / "wide"
+    BertModel(BertConfig.from_pretrained(small, hidden_size=128)).save_pretrained(wide)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(small / name, wide / name)
+    asked = settings("bert", model_name=str(wide), pooling="mean", method="qlora", precision="bf16")
+    result = train(filter_, data_dir, tmp_path / "out", asked)
+    assert result.metadata["head_reads_mean"] is True
+    moved = result.metadata["weights_moved"]
+    assert moved["tensors_moved"] == moved["tensors"]
+    assert load_model(result.model_dir).model.config.num_hidden_layers == 3
 
 
 def test_features_of_a_frozen_base_do_not_depend_on_the_seed(

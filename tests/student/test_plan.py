@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ import yaml
 
 from distillery_core.errors import UserError
 from distillery_core.student import plan as planning
-from distillery_core.student.flops import card_named, cards, peak_flops, train_flops
+from distillery_core.student.flops import card_named, cards, matrix_peak, peak_flops, train_flops
 from distillery_core.student.plan import (
     CPU_MICRO_TOKENS,
     CPU_PACKED_TOKENS,
@@ -147,6 +148,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig, Qwen2Config
 from distillery_core.student.data import Encoded
+from distillery_core.student.model_factory import checkpoint_gradients
 from distillery_core.student.packing import attend_by_article, packed_logits
 from distillery_core.student.shape import describe_model
 from distillery_core.student.step_memory import step_memory
@@ -186,7 +188,7 @@ def measure(family, way, articles, length):
     torch.set_num_threads(1)
     model = model_of(family).train()
     if way == "checkpointed":
-        model.activation_checkpointing_enable({"use_reentrant": False})
+        checkpoint_gradients(model)
     if way == "packed":
         attend_by_article(model)
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
@@ -229,12 +231,14 @@ def test_the_memory_formula_against_measured_steps() -> None:
 def test_flops_are_those_of_the_formula() -> None:
     shape = Shape(
         parameters=100, linear=1000, linear_sides=1, head=1, largest=1, behind_attention=0,
-        layers=2, hidden=10, heads=1, key_value=1, inner=1, packable=True, gated=False,
-        causal=False,
+        layers=2, hidden=10, heads=1, key_value=1, inner=1, packable=True,
+        packs_by_flash=True, gated=False, causal=False,
     )  # fmt: skip
     assert train_flops(shape, [3, 5], frozen_base=False) == 6 * 1000 * 8 + 12 * 2 * 10 * (9 + 25)
     assert train_flops(shape, [3], frozen_base=True) == 4 * 1000 * 3 + 12 * 2 * 10 * 9
     assert (peak_flops(torch.device("cpu"), "float32") or 0) > 1e9
+    seconds = itertools.count()
+    assert matrix_peak("float32", clock=lambda: next(seconds)) == 2 * 1024**3, "a second each"
 
     # What stands behind the last layer's attention is computed for one token of the three, and
     # only the other layer's attention for all of them.

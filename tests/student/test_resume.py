@@ -19,8 +19,12 @@ from safetensors.torch import load_file
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.student.checkpoint import model_sha256
+from distillery_core.student.plan import choice_of
 from distillery_core.student.run_state import checkpoints
 from distillery_core.student.settings import TrainSettings
+from distillery_core.student.shape import shape_of
+from distillery_core.student.step_memory import GIB
+from distillery_core.student.target import target_for
 from distillery_core.student.training import TrainResult, train
 
 Make = Callable[..., TrainSettings]
@@ -198,6 +202,40 @@ def test_changed_settings_are_refused(
         train(filter_, data_dir, out, changed(asked, **change))
     assert reason in str(caught.value)
     assert model_sha256(out / "model") == before
+
+
+def test_a_machine_that_would_compute_in_other_pieces_is_refused(
+    filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
+) -> None:
+    """Less memory, so fewer tokens at a time: sums come out in another order."""
+    folder = tmp_path / "checkpoints"
+    asked = settings(
+        checkpoint_dir=str(folder),
+        checkpoint_every=2,
+        method="full",
+        gradient_checkpointing=False,
+    )
+
+    def stop(done: int, total: int | None, note: str = "") -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(filter_, data_dir, tmp_path / "out", asked, progress=stop)
+    resumed = changed(asked, resume="newest")
+    few = changed(asked, micro_batch_tokens=256)
+    need = choice_of(shape_of(asked.model_name, 3), few, target_for("cpu"), "full").memory.total
+    with pytest.raises(CheckFailed, match=r"micro_batch_tokens was 512 and is 25\d now"):
+        short = changed(resumed, memory_limit_gib=need * 1.00001 / GIB)
+        train(filter_, data_dir, tmp_path / "out", short)
+
+    state = json.loads((checkpoints(folder)[-1] / "state.json").read_text())
+    state["identity"] |= {"packed": False, "attention": "flash_attention_2"}
+    (checkpoints(folder)[-1] / "state.json").write_text(json.dumps(state))
+    with pytest.raises(CheckFailed, match="is of another run") as caught:
+        train(filter_, data_dir, tmp_path / "out", resumed)
+    for reason in ("packed was False and is True now", "attention was flash_attention_2 and is"):
+        assert reason in str(caught.value)
 
 
 def test_other_data_and_a_damaged_checkpoint_are_refused(

@@ -24,9 +24,7 @@ def test_the_same_batches_give_the_same_model(
     from train_setup import lee
 
     material = lee()
-    few = replace(
-        material.dataset, train=material.dataset.train[:21], val=material.dataset.val[:9]
-    )
+    few = replace(material.dataset, train=material.dataset.train[:21], val=material.dataset.val[:9])
     settings = TrainSettings(
         model_name=str(base(family)),
         max_length=64,

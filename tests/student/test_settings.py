@@ -10,10 +10,10 @@ from distillery_core.student.settings import TrainSettings
 
 
 def test_filter_defaults_and_overrides() -> None:
-    config = Training(model_name="a/b", epochs=7, head_learning_rate=1e-3)
-    chosen = TrainSettings.from_config(config, epochs=2, batch_size=None)
+    config = Training(model_name="a/b", epochs=7, head_learning_rate=1e-3, patience=2)
+    chosen = TrainSettings.from_config(config, epochs=2, patience=None)
     assert (chosen.model_name, chosen.epochs, chosen.batch_size) == ("a/b", 2, 8)
-    assert chosen.head_learning_rate == 1e-3
+    assert (chosen.head_learning_rate, chosen.patience) == (1e-3, None)
 
 
 def test_every_mistake_is_named_at_once() -> None:

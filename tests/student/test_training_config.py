@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,15 @@ def test_options_win_over_the_config_and_it_over_the_filter(written: Callable[[s
     assert settings.batch_size == filter_.config.training.batch_size
 
 
+def test_null_is_a_value_where_a_setting_may_have_none(written: Callable[[str], Path]) -> None:
+    filter_ = resolve_filter("uplifting", ROOT)
+    path = written("training: {dropout: null, epochs: null}")
+    settings = resolved(filter_, path, {"patience": None})
+    assert settings.dropout is None, "the base's own"
+    assert settings.epochs == filter_.config.training.epochs, "never null: as if not given"
+    assert resolved(filter_, path, {"dropout": 0.2}).dropout == 0.2
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -93,8 +103,17 @@ def test_a_config_for_another_filter_is_refused(
 def test_what_was_resolved_trains_the_same_again(
     filter_: Filter, data_dir: Path, settings: Callable[..., TrainSettings], tmp_path: Path
 ) -> None:
-    asked = settings(micro_batch_tokens=2000, seed=7, method="lora", lora_rank=4)
+    """BERT's own dropout is 0.1; the filter's `training` section says 0 where nothing is given."""
+    asked = settings(
+        "bert", micro_batch_tokens=2000, seed=7, method="lora", lora_rank=4, dropout=None
+    )
     first = train(filter_, data_dir, tmp_path / "a", asked)
-    again = resolved(filter_, tmp_path / "a" / "training_config.yaml", {"device": "cpu"})
+    again = resolved(
+        filter_, tmp_path / "a" / "training_config.yaml", {"device": "cpu", "threads": 1}
+    )
     assert again.deciding() == asked.deciding()
     assert first.metadata["settings"] == again.deciding()
+    second = train(filter_, data_dir, tmp_path / "b", again)
+    assert second.history[0].running_loss == first.history[0].running_loss
+    without = train(filter_, data_dir, tmp_path / "c", replace(again, dropout=0.0))
+    assert without.history[0].running_loss != first.history[0].running_loss

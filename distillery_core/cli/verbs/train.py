@@ -47,6 +47,12 @@ def _batch_size(text: str) -> int | str:
     return int(text)
 
 
+def _above_zero(value: float | None) -> float | None:
+    if value is not None and not value > 0:
+        raise typer.BadParameter("a number above 0")
+    return value
+
+
 @verb(
     app,
     "distillery train --filter uplifting",
@@ -158,6 +164,13 @@ def train(
     fsdp: Annotated[
         bool, typer.Option("--fsdp", help="With several GPUs: share the weights, too.")
     ] = False,
+    memory_limit_gib: Annotated[
+        float | None,
+        typer.Option(
+            callback=_above_zero,
+            help="Memory to count on; default: what the device has, or a container leaves.",
+        ),
+    ] = None,
     threads: options.ThreadsOption = None,
     mlflow: options.MlflowOption = True,
     json: options.JsonOption = False,
@@ -201,6 +214,7 @@ def train(
         checkpoint_every=checkpoint_every,
         keep=keep,
         fsdp=fsdp or None,
+        memory_limit_gib=memory_limit_gib,
         threads=threads,
     )
     if plan:

@@ -1,0 +1,57 @@
+"""What `auto` comes to for a base on a device, decided once and before anything is loaded, so that
+the plan and the model that is built cannot disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from transformers.utils.import_utils import is_flash_attn_2_available
+
+from distillery_core.student.mean_pooling import pools_mean
+from distillery_core.student.model_factory import FLASH, FUSED, locate
+from distillery_core.student.settings import Pooling, TrainSettings
+from distillery_core.student.shape import Shape, base_config
+from distillery_core.student.target import Target
+
+
+def pooling_of(settings: TrainSettings, say: Callable[[str], None] = lambda line: None) -> Pooling:
+    """What the head of a base reads, `first` or `mean`; a base that is no BERT has its own way,
+    which `first` leaves alone.
+
+    Args:
+        say: told where the base's description of it could not be had.
+
+    Raises:
+        UserError: no such base, or the mean of one that is no BERT.
+    """
+    if settings.method == "frozen" and settings.frozen_head == "mlp":
+        return "first"  # no layer: that head reads the mean of the states (frozen_features.py)
+    config = base_config(settings.model_name)
+    by_mean = pools_mean(config, locate(settings.model_name), settings.pooling, say)
+    return "mean" if by_mean else "first"
+
+
+def attention_of(
+    settings: TrainSettings, shape: Shape, target: Target, *, processes: int = 1
+) -> str:
+    """transformers' attention implementation that a run takes on a device."""
+    return pick_attention(
+        settings.attention,
+        on_gpu=target.is_gpu,
+        has_flash=target.is_here and is_flash_attn_2_available(),
+        in_bf16=target.computes_in_bf16(settings.precision),
+        packs=shape.packs_by_flash and settings.packing is not False and processes == 1,
+    )
+
+
+def pick_attention(asked: str, *, on_gpu: bool, has_flash: bool, in_bf16: bool, packs: bool) -> str:
+    """As asked; `auto` is flash attention where it lets articles be packed, else the fused one.
+
+    Args:
+        has_flash: flash-attn is installed.
+        in_bf16: of the training arithmetic; flash attention computes no float32.
+        packs: the run's articles may be packed with it (packing.py).
+    """
+    if asked != "auto":
+        return asked
+    return FLASH if on_gpu and has_flash and in_bf16 and packs else FUSED

@@ -1,0 +1,71 @@
+"""A container's memory, from folders as Linux lays them out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from distillery_core.student import container, target
+from distillery_core.student.step_memory import GIB
+
+UNLIMITED = "9223372036854771712"
+
+
+@pytest.mark.parametrize(
+    ("group", "files", "limit"),
+    [
+        ("0::/\n", {"memory.max": "2000"}, 2000),
+        ("0::/\n", {"memory.max": "max"}, None),
+        ("0::/\n", {}, None),
+        ("", {"memory.max": "2000"}, None),
+        # The smallest along the process's own path, not that of a neighbour.
+        (
+            "0::/a/b\n",
+            {"memory.max": "max", "a/memory.max": "3000", "a/b/memory.max": "9000",
+             "c/memory.max": "1"},
+            3000,
+        ),
+        ("0::/a/b\n", {"a/b/memory.max": "700", "a/memory.max": "3000"}, 700),
+        # The host's path, of which the container sees nothing.
+        ("0::/docker/1f\n", {"memory.max": "5000"}, 5000),
+        ("0::/../../elsewhere\n", {"memory.max": "5000"}, 5000),
+        # Version 1, and both at once.
+        ("4:memory:/\n0::/\n", {"memory/memory.limit_in_bytes": "4000"}, 4000),
+        (
+            "7:cpu,cpuacct:/x\n4:hugetlb,memory:/x/y\n0::/\n",
+            {"memory/x/memory.limit_in_bytes": "600",
+             "memory/x/y/memory.limit_in_bytes": UNLIMITED, "memory.max": "4000"},
+            600,
+        ),
+        ("3:cpu:/x\n", {"memory/x/memory.limit_in_bytes": "600"}, None),
+        ("not a group\n", {"memory.max": "2000"}, None),
+        ("0::/\n", {"memory.max": "many"}, None),
+    ],
+)  # fmt: skip
+def test_the_smallest_limit_above_the_process(
+    group: str, files: dict[str, str], limit: int | None, tmp_path: Path
+) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(group)
+    for name, text in files.items():
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+    assert container.memory_limit(tmp_path) == limit
+
+
+def test_a_system_without_groups_has_no_limit(tmp_path: Path) -> None:
+    assert container.memory_limit(tmp_path) is None
+
+
+@pytest.mark.parametrize(("limit", "counts"), [(GIB, True), (int(UNLIMITED), False), (None, False)])
+def test_the_plan_counts_on_the_smaller_of_machine_and_container(
+    limit: int | None, counts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "memory_limit", lambda: None)
+    machine = target.target_for("cpu").memory
+    monkeypatch.setattr(target, "memory_limit", lambda: limit)
+    found = target.target_for("cpu").memory
+    assert found == (pytest.approx(0.94 * GIB) if counts else machine)
+    assert target.target_for("cpu", memory_gib=3).memory == 3 * GIB, "what is asked for wins"
