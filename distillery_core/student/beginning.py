@@ -325,7 +325,6 @@ def _identity(job: _Job, plain: Any, pieces: Arrangement) -> dict[str, Any]:
         "gradient_checkpointing": job.choice.checkpointing,
         "attention": job.built.attention,
         "packed": pieces.packed,
-        "micro_batch_tokens": pieces.micro_tokens,
         "head_reads_mean": job.built.by_mean,
         "num_trainable_parameters": sum(p.numel() for p in plain.parameters() if p.requires_grad),
         "processes": int(job.accelerator.num_processes),

@@ -43,6 +43,7 @@ def save_position(run: Run, say: Say) -> None:
             model_sha256=run.model_sha256,
             scheduler=_plain(run.scheduler.state_dict()),
             rates=[group["lr"] for group in run.optimizer.param_groups],
+            at_a_time=(run.micro_tokens, run.micro_articles),
         )
         try:
             write_checkpoint(
@@ -79,6 +80,7 @@ def resume(run: Run, say: Say) -> float:
     run.scheduler.load_state_dict({**state.scheduler, "lr_lambdas": functions})
     restore_random(path, state, run.accelerator.process_index, run.device)
     run.name, run.position = state.run, state.position
+    run.compute_at_a_time(*state.at_a_time)
     run.history = [EpochRecord(**entry) for entry in state.history]
     run.model_sha256 = state.model_sha256
     if run.is_main:

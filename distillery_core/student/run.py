@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,11 @@ class Run:
     def is_main(self) -> bool:
         """Whether this process writes and speaks."""
         return bool(self.accelerator.is_main_process)
+
+    def compute_at_a_time(self, tokens: int, articles: int) -> None:
+        """Cut batches into pieces of so many, from now on and in the record."""
+        self.micro_tokens, self.micro_articles = tokens, articles
+        self.facts = replace(self.facts, micro_batch_tokens=tokens)
 
     def batches(self, epoch: int) -> list[list[int]]:
         """The optimizer batches of an epoch."""

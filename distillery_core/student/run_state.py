@@ -67,6 +67,7 @@ class RunState:
         model_sha256: of the best model so far; empty before the first epoch's end.
         scheduler: the schedule's own state.
         rates: learning rate of each parameter group.
+        at_a_time: tokens and articles computed at a time, found or decided when the run began.
         python_random, numpy_random: states of the two generators.
         files: name -> SHA-256 of the tensor files.
     """
@@ -78,6 +79,7 @@ class RunState:
     model_sha256: str
     scheduler: dict[str, Any]
     rates: list[float]
+    at_a_time: tuple[int, int]
     python_random: list[Any] = field(default_factory=list)
     numpy_random: list[Any] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)

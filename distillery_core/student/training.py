@@ -115,7 +115,7 @@ def train(
         for line in run.facts.notes():
             say(line)
         earlier = resume(run, say) if settings.resume else 0.0
-        if settings.fit_batch:
+        if settings.fit_batch and not settings.resume:
             _fit_batch(run, say)
 
         result: dict[str, Any] = {}
@@ -298,9 +298,9 @@ def _fit_batch(run: Run, say: Say) -> None:
             run.optimizer.zero_grad()
 
     run.model.train()
-    run.micro_articles = largest_that_fits(attempt, most)
-    run.micro_tokens = run.micro_articles * run.lengths[longest[0]]
-    say(f"Batch size: {run.micro_articles} articles fit at a time; {most} make a step, as before")
+    fitting = largest_that_fits(attempt, most)
+    run.compute_at_a_time(fitting * run.lengths[longest[0]], fitting)
+    say(f"Batch size: {fitting} articles fit at a time; {most} make a step, as before")
 
 
 def _evaluate(run: Run, scored: Scored) -> Metrics:
