@@ -245,9 +245,14 @@ def _trained(job: _Job, plain: Any) -> _Trained:
 
 
 def _head_names(plain: Any, built: Built) -> frozenset[str]:
-    """Names of the head's parameters in the model that is trained."""
+    """Names, in the model that is trained, of the parameters that have the head's rate.
+
+    A pooler that begins as the mean is not new: at ten times the base's rate it lost in an epoch
+    what it began with (docs/decisions/0015).
+    """
     copied = {name for name, _ in plain.named_parameters() if ".modules_to_save." in name}
-    return frozenset(copied) or built.head_names
+    names = copied or built.head_names
+    return frozenset(name for name in names if not (built.by_mean and ".pooler." in name))
 
 
 def _flops(job: _Job, articles: _Articles, pieces: Arrangement) -> float:

@@ -223,3 +223,29 @@ def test_other_bases_have_their_own_way(
         build(settings("qwen2", pooling="mean"), filter_.dimensions)
     with pytest.raises(UserError, match="a modernbert base cannot"):
         shape_of(str(base("modernbert")), 3, "mean")
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize(("pooling", "moves"), [("mean", False), ("first", True)])
+def test_only_what_is_new_has_the_heads_rate(
+    pooling: str,
+    moves: bool,
+    method: str,
+    filter_: Filter,
+    data_dir: Path,
+    settings: Make,
+    tmp_path: Path,
+) -> None:
+    """A pooler that begins as the mean is not."""
+    asked = settings(
+        "bert", method=method, pooling=pooling, epochs=1, learning_rate=1e-9,
+        head_learning_rate=1e-2, weight_decay=0.0,
+    )  # fmt: skip
+    result = train(filter_, data_dir, tmp_path, asked)
+    model = load_model(result.model_dir).model
+    torch.manual_seed(asked.seed)
+    before = build(asked, filter_.dimensions).model
+    pooler = (model.bert.pooler.dense.weight - before.bert.pooler.dense.weight).detach().abs().max()
+    assert (float(pooler) > 1e-3) is moves
+    head = (model.classifier.weight - before.classifier.weight).detach().abs().max()
+    assert float(head) > 1e-3
