@@ -328,6 +328,7 @@ class Training(Strict):
     learning_rate: float = Field(default=2e-5, gt=0)
     warmup_steps: int = Field(default=500, ge=0)
     weight_decay: float = Field(default=0.01, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
     head_learning_rate: float | None = Field(default=None, gt=0)
     seed: int = 42
     method: Literal["auto", "full", "lora", "qlora", "frozen"] = "auto"

@@ -245,11 +245,8 @@ def _trained(job: _Job, plain: Any) -> _Trained:
 
 
 def _head_names(plain: Any, built: Built) -> frozenset[str]:
-    """Names, in the model that is trained, of the parameters that have the head's rate.
-
-    A pooler that begins as the mean is not new: at ten times the base's rate it lost in an epoch
-    what it began with (docs/decisions/0015).
-    """
+    """Names, in the model that is trained, of the parameters that have the head's rate. A pooler
+    that begins as the mean (docs/decisions/0015) is not new and has the base's."""
     copied = {name for name, _ in plain.named_parameters() if ".modules_to_save." in name}
     names = copied or built.head_names
     return frozenset(name for name in names if not (built.by_mean and ".pooler." in name))
