@@ -70,7 +70,7 @@ def calibration_on_test(evidence: EvaluationEvidence) -> CalibrationOnTest | Non
         article_errors(test.raw, test.labels),
         article_errors(test.predictions, test.labels),
     )
-    kept = found is not None and found.isotonic
+    kept = found is not None and found.map is not None
     change = paired_bootstrap(deployed, own, test.groups) if kept else None
     rows = found.rows if found else record.get("rows")
     return CalibrationOnTest(

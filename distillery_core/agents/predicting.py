@@ -50,7 +50,7 @@ def predicted_scores(
     seconds = time.perf_counter() - started
     _refuse_bad(own, examples)
     calibration = student.calibration
-    if calibration is None or not calibration.isotonic:
+    if calibration is None or calibration.map is None:
         return Scores(own, None, seconds)
     return Scores(calibration.apply(own), own, seconds)
 

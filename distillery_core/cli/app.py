@@ -42,7 +42,7 @@ VERBS = {
 
 
 class Interrupted(Exception):
-    """Ctrl-C, taken before typer turns it into a silent exit code."""
+    """Ctrl-C, taken before typer turns it into a silent exit code; may say how to go on."""
 
 
 class Verbs(TyperGroup):

@@ -74,11 +74,16 @@ def _exit_code(error: BaseException) -> int:
         print_error(str(error), word="refused" if isinstance(error, CheckFailed) else "error")
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, Interrupted)):
-        print_error("interrupted; what is finished is kept, the same command goes on from there")
+        print_error(f"interrupted; {_how_to_go_on(error)}")
         return EXIT_INTERRUPTED
     if isinstance(error, _USAGE_ERROR):
         return _usage(error)
     return _outside(error)
+
+
+def _how_to_go_on(error: BaseException) -> str:
+    own = str(error) if isinstance(error, Interrupted) else ""
+    return own or "what is finished is kept, the same command goes on from there"
 
 
 def _code_of(error: SystemExit) -> int:

@@ -11,5 +11,5 @@ comment.py     a pull request's comment and check
 training_record.py a run's own files, checked   training_plots.py how it went, as PNG
 training_conclusions.py what follows by rule     training_summary.py the numbers as text
 training_document.py the Word report             word.py        a Word document's parts
-hub_card.py    the card of a published model
+hub_card.py    the card of a published model     calibration_words.py which scores an error is of
 """

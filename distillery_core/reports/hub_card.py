@@ -15,6 +15,7 @@ import yaml
 from markupsafe import Markup
 
 from distillery_core.filters.filter import Filter
+from distillery_core.reports.calibration_words import calibration_text, deployed
 from distillery_core.reports.formatting import fixed, integer, signed
 from distillery_core.reports.record import Record
 from distillery_core.reports.templates import render_file
@@ -174,6 +175,8 @@ def _context(card: Card) -> dict[str, Any]:
         "test_articles": record.counts.get("test") if record else None,
         "figures": list(key_figures(record))[1:] if record else [],
         "errors": _errors(record) if record else [],
+        "deployed": deployed(record, "{}"),
+        "calibration": calibration_text(record) if record else "",
         "conclusions": conclusions(card.training, record)[1:] if record else [],
         "why_not_judged": card.why_not_judged,
         "origin": list(_origin(card)),

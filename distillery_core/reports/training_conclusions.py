@@ -8,21 +8,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from distillery_core.reports.calibration_words import deployed, own
 from distillery_core.reports.formatting import fixed, integer, money, percent, signed
 from distillery_core.reports.record import Line, Record
 from distillery_core.reports.training_record import Training
 from distillery_core.reports.views import (
+    Gain,
+    Learning,
     Rival,
     bands_of,
     dimensions_of,
     finding_of,
-    gains_of,
+    learning_of,
     number_of,
     rivals_of,
 )
+from distillery_core.verdicts.decision import EVERY_LINE
 
 _STEADY = 0.005
 """Changes in MAE below this are a draw: they vanish when numbers are printed with two decimals."""
+
+_LEAST_PULL = 0.25
+"""Points of bias, at both ends, from which scores are said to be pulled towards the middle: half of
+the step between labels, which come in halves. Below it the nearest label is still the same one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,7 @@ def conclusions(training: Training | None, record: Record | None) -> list[Conclu
         training: None where the run's files are not at hand.
         record: of the evaluation of this very model; None where there is none.
     """
-    found = [] if training is None else [_course(training)]
+    found = [] if training is None else [_course(training, record)]
     if record is None:
         return [] if training is None else [_not_judged(training), *found]
     rules: tuple[Callable[[Record], Conclusion | None], ...] = (
@@ -61,10 +69,11 @@ def _not_judged(training: Training) -> Conclusion:
 
 def _verdict(record: Record) -> Conclusion:
     decision = record.decision
+    if decision.deciding.name == EVERY_LINE:
+        well = sum(line.decides and line.level == "OK" for line in decision.lines)
+        text = f"Every line that decides is within its limits, {well} in all."
+        return Conclusion(f"The verdict is {decision.word}.", text if well else "No line applied.")
     deciding = f"{decision.deciding.title}: {decision.deciding.reason}"
-    if decision.level == "OK":
-        text = f"Every line that decides is within its limits; the closest look is at {deciding}."
-        return Conclusion(f"The verdict is {decision.word}.", text)
     others = [line.title for line in decision.because if line.name != decision.deciding.name]
     also = f" As bad: {', '.join(others)}." if others else " No other line is as bad."
     return Conclusion(f"The verdict is {decision.word}.", f"It is decided by {deciding}.{also}")
@@ -82,7 +91,8 @@ def _error(record: Record) -> Conclusion | None:
         within = f" (95 % interval {fixed(low)} to {fixed(high)})"
     accuracy = number_of(record, "accuracy")
     near = f" {percent(accuracy)} of the scores are within 1.0 of the oracle's." if accuracy else ""
-    text = f"A score is off by {fixed(model.mae)} of 10 points on average{within}.{near}"
+    scores = f"A score{deployed(record, ' ({})')}"
+    text = f"{scores} is off by {fixed(model.mae)} of 10 points on average{within}.{near}"
     compared = " ".join(_against(record, model, other) for other in others)
     better = all(model.mae < other.mae for other in others)
     title = (
@@ -140,7 +150,10 @@ def _memory(record: Record) -> Conclusion | None:
     line = _line(record, "validation_train_gap")
     if line is None or line.level == "NOT_APPLICABLE":
         return None
-    text = f"Its validation MAE differs by {line.value_text} from that on training articles "
+    text = (
+        f"Its validation MAE{own(record)} differs by {line.value_text} from that on training "
+        "articles "
+    )
     if line.level == "OK":
         return Conclusion("It has not learned its training articles by heart.",
                           f"{text}(wanted {line.ok_text}).")  # fmt: skip
@@ -160,7 +173,7 @@ def _middle(record: Record) -> Conclusion | None:
         f"Labels in {low.band} come out {signed(low.bias)} ({low.n} scores), labels in {high.band} "
         f"{signed(high.bias)} ({high.n} scores)."
     )
-    if (low.bias or 0.0) > 0 > (high.bias or 0.0):
+    if (low.bias or 0.0) >= _LEAST_PULL and (high.bias or 0.0) <= -_LEAST_PULL:
         title = "It pulls scores towards the middle."
         text = f"{numbers} High scores come out too low and low ones too high."
         return Conclusion(title, text)
@@ -184,29 +197,47 @@ def _dimensions(record: Record) -> Conclusion | None:
     )
     return Conclusion(
         f"{best.name} is scored best, {worst.name} worst.",
-        f"MAE {fixed(best.mae)} and {fixed(worst.mae)}.{also}",
+        f"MAE{deployed(record, ' ({})')} {fixed(best.mae)} and {fixed(worst.mae)}.{also}",
     )
 
 
 def _labels(record: Record) -> Conclusion | None:
-    gains = gains_of(record)
-    if not gains:
+    """Of the curve's predictor; what it says about the model ends where the model is better."""
+    curve, rivals = learning_of(record), rivals_of(record)
+    if curve is None or not curve.gains or not rivals:
         return None
-    gain = gains[0]
+    gain, proxy, model = curve.gains[0], curve.predictor, rivals[0]
+    reached = curve.rows[-1].mae + gain.change
+    text = f"{_expected(curve, gain)} It is a proxy: the model's own gain was not measured."
+    if model.mae < reached:
+        return Conclusion(
+            "What more labels would bring this model is not known.",
+            f"{text} The model's MAE of {fixed(model.mae)}{deployed(record, ' ({})')} is already "
+            "below that, so that nothing follows for it.",
+        )
+    if gain.high < 0:
+        return Conclusion(f"More labels would help {proxy}, and may help this model.", text)
+    return Conclusion(f"More labels may not help: {proxy} gains nothing beyond chance.", text)
+
+
+def _expected(curve: Learning, gain: Gain) -> str:
+    """What the predictor of the curve is expected to gain, relative to its own MAE."""
+    now = curve.rows[-1].mae
+    change, low, high = (
+        f"{signed(100 * value / now, 0)} %" for value in (gain.change, gain.low, gain.high)
+    )
     cost = f", at about {money(gain.cost_usd)}" if gain.cost_usd else ""
-    interval = f"({signed(gain.low)} to {signed(gain.high)})"
-    title = "More labels will help." if gain.high < 0 else "More labels may not help."
-    return Conclusion(
-        title,
-        f"{gain.factor} times as many ({integer(gain.labels)} more articles{cost}) are expected to "
-        f"change the MAE by {signed(gain.change)} {interval}, judged by how TF-IDF + ridge learns.",
+    return (
+        f"With {gain.factor} times as many labels ({integer(gain.labels)} more articles{cost}), "
+        f"the MAE of {curve.predictor} itself is expected to change by {change} "
+        f"(95 % interval {low} to {high}), from {fixed(now)} to {fixed(now + gain.change)}."
     )
 
 
-def _course(training: Training) -> Conclusion:
+def _course(training: Training, record: Record | None) -> Conclusion:
     errors = [epoch.val["mae"] or 0.0 for epoch in training.epochs]
     kept, ran = training.kept, len(errors)
-    numbers = f"Validation MAE by epoch: {', '.join(map(fixed, errors))}."
+    numbers = f"Validation MAE{own(record)} by epoch: {', '.join(map(fixed, errors))}."
     if ran == 1:
         return Conclusion("One epoch shows no course.", numbers)
     if kept < ran:

@@ -10,6 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from distillery_core.filters.filter import Filter
+from distillery_core.reports.calibration_words import (
+    DEPLOYED,
+    OWN,
+    calibration_text,
+    deployed,
+    is_calibrated,
+)
 from distillery_core.reports.formatting import (
     NONE,
     compact,
@@ -115,7 +122,8 @@ def key_figures(record: Record) -> Iterator[tuple[str, str]]:
     yield "Verdict", record.decision.word
     for line in record.decision.lines:
         if line.name in ("test_mae", "test_rmse"):
-            yield f"{line.title} (points of 0-10, 95 % interval)", _with_interval(line)
+            name = f"{line.title}{deployed(record)}"
+            yield f"{name} (points of 0-10, 95 % interval)", _with_interval(line)
     for rival in rivals_of(record)[1:]:
         yield f"MAE of {rival.name}", fixed(rival.mae, 3)
     floor = number_of(record, "noise_floor")
@@ -239,6 +247,8 @@ def _results(
     word.heading("Results")
     word.heading("The course of training", 2)
     show("loss_curves.png", "overall_metrics.png", "per_dimension_mae.png")
+    if is_calibrated(report.record):
+        word.paragraph(f"All errors by epoch are {OWN}.")
     if report.record is None:
         _splits(word, report)
         return
@@ -246,14 +256,22 @@ def _results(
     _splits(word, report)
     _per_dimension(word, report.record)
     show("predicted_vs_labelled.png", "error_per_band.png", "calibration_curve.png")
+    if told := calibration_text(report.record):
+        word.heading("Calibration", 2)
+        word.paragraph(told)
     word.heading("The verdict, line by line", 2)
     _lines(word, report.record)
 
 
 def _splits(word: WordDocument, report: TrainingReport) -> None:
+    caption = "Errors by split."
     if report.record is not None and (found := splits_of(report.record)):
         rows = [(one.name, integer(one.articles), fixed(one.mae, 3), fixed(one.rmse, 3))
                 for one in found]  # fmt: skip
+        if is_calibrated(report.record):
+            caption = f"Errors by split: {OWN}, and of the test articles {DEPLOYED} too."
+            rows = [(f"{name} ({OWN})", count, mae, rmse) for name, count, mae, rmse in rows]
+            rows += _deployed(report.record)
     else:
         kept, facts = report.training.kept_epoch, report.training.facts
         rows = [
@@ -264,7 +282,14 @@ def _splits(word: WordDocument, report: TrainingReport) -> None:
             )
         ]
     header = ("Split", "Articles", "MAE", "RMSE")
-    word.table("Errors by split.", header, rows, (0.4, 0.2, 0.2, 0.2), right=(1, 2, 3))
+    word.table(caption, header, rows, (0.4, 0.2, 0.2, 0.2), right=(1, 2, 3))
+
+
+def _deployed(record: Record) -> Iterator[tuple[str, str, str, str]]:
+    """The test split as it is judged, beside the splits of which the model's own scores are."""
+    for model in rivals_of(record)[:1]:
+        count = integer(record.counts.get("test"))
+        yield f"test ({DEPLOYED})", count, fixed(model.mae, 3), fixed(model.rmse, 3)
 
 
 def _per_dimension(word: WordDocument, record: Record) -> None:
@@ -276,7 +301,7 @@ def _per_dimension(word: WordDocument, record: Record) -> None:
     header = ("Dimension", "MAE", "Bias", "Spearman", "MAE of TF-IDF", "MAE of a constant")
     widths = (0.28, 0.1, 0.1, 0.14, 0.18, 0.2)
     if rows:
-        caption = "Errors by dimension, beside the two simple methods."
+        caption = f"Errors by dimension{deployed(record, ' ({})')}, beside the two simple methods."
         word.table(caption, header, rows, widths, right=range(1, 6))
 
 
@@ -302,6 +327,8 @@ def _lines(word: WordDocument, record: Record) -> None:
     header = ("Line", "Measured", "95 % interval", words.ok, words.fail, "Verdict")
     widths = (0.28, 0.11, 0.2, 0.12, 0.11, 0.18)
     caption = f"Every line that applies; {words.ok} and {words.fail} are its limits."
+    if is_calibrated(record):
+        caption += f" Differences between splits are of errors {OWN}, all other errors {DEPLOYED}."
     word.table(caption, header, rows, widths, right=(1,))
 
 

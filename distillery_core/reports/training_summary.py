@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
-from distillery_core.reports.formatting import duration, fixed, integer, signed
+from distillery_core.reports.calibration_words import (
+    DEPLOYED,
+    OWN,
+    calibration_text,
+    is_calibrated,
+)
+from distillery_core.reports.formatting import NONE, duration, fixed, integer, signed
 from distillery_core.reports.markdown import one_line
 from distillery_core.reports.training_conclusions import conclusions
 from distillery_core.reports.training_record import Training, TrainingReport
-from distillery_core.reports.views import dimensions_of, splits_of
+from distillery_core.reports.views import dimensions_of, rivals_of, splits_of
 
 _WIDTH = 78
 
@@ -19,10 +26,12 @@ def training_summary(report: TrainingReport) -> str:
     parts = [
         [head, "=" * len(head)],
         list(_facts(report.training)),
-        _table(("MAE", *_SPLITS), _errors(report)),
+        _splits(report),
         _table(("epoch", "train MAE", "val MAE", "change", ""), _course(report.training)),
         ["What follows", "------------", *_follows(report)],
     ]
+    if report.record and (told := calibration_text(report.record)):
+        parts.insert(-1, ["Calibration", "-----------", _wrapped(one_line(told))])
     if report.missing:
         parts.append(["Not shown", "---------", *(f"- {line}" for line in report.missing)])
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
@@ -50,19 +59,30 @@ def _facts(training: Training) -> Iterator[str]:
             yield f"{name + ':':12} {one_line(value)}"
 
 
+def _splits(report: TrainingReport) -> list[str]:
+    """Errors of each split; where scores are calibrated, those as deployed in a column more."""
+    rows = _errors(report)
+    if not is_calibrated(report.record):
+        return _table(("MAE", *_SPLITS), rows)
+    test = next((one for one in splits_of(report.record) if one.name == "test"), None)
+    own = [fixed(one, 3) for one in ((test.mae, test.rmse) if test else ())]
+    own += [NONE] * (len(rows) - len(own))
+    wide = [(*row[:-1], mine, row[-1]) for row, mine in zip(rows, own, strict=True)]
+    told = [f"{', '.join(_SPLITS)}: {OWN}", f"deployed: test {DEPLOYED}"]
+    return [*_table(("MAE", *_SPLITS, "deployed"), wide), *told]
+
+
 def _errors(report: TrainingReport) -> list[tuple[str, ...]]:
     """MAE of each split: overall, RMSE, and of each dimension; train and validation at the kept
-    epoch, test as the evaluation measured it."""
-    kept = report.training.kept_epoch
-    test = {split.name: split for split in splits_of(report.record)} if report.record else {}
-    measured = test.get("test")
-    by_name = {one.name: one.mae for one in dimensions_of(report.record)} if report.record else {}
+    epoch, test as it is deployed and judged."""
+    kept, record = report.training.kept_epoch, report.record
+    model = next(iter(rivals_of(record)), None) if record else None
+    by_name = {one.name: one.mae for one in dimensions_of(record)} if record else {}
+    mae, rmse = (model.mae, model.rmse) if model else (None, None)
     rows: list[tuple[str, ...]] = [
-        ("all", _of(kept.train, "mae"), _of(kept.val, "mae"),
-         fixed(measured.mae if measured else None, 3)),
-        ("(RMSE)", _of(kept.train, "rmse"), _of(kept.val, "rmse"),
-         fixed(measured.rmse if measured else None, 3)),
-    ]  # fmt: skip
+        ("all", _of(kept.train, "mae"), _of(kept.val, "mae"), fixed(mae, 3)),
+        ("(RMSE)", _of(kept.train, "rmse"), _of(kept.val, "rmse"), fixed(rmse, 3)),
+    ]
     for name in report.training.dimensions:
         key = f"{name}_mae"
         rows.append((name, _of(kept.train, key), _of(kept.val, key), fixed(by_name.get(name), 3)))
@@ -86,15 +106,12 @@ def _course(training: Training) -> list[tuple[str, ...]]:
 
 
 def _follows(report: TrainingReport) -> list[str]:
-    import textwrap
-
     found = conclusions(report.training, report.record)
-    return [
-        textwrap.fill(
-            f"- {one.title} {one.text}", _WIDTH, subsequent_indent="  ", break_on_hyphens=False
-        )
-        for one in found
-    ]
+    return [_wrapped(f"- {one.title} {one.text}", indent="  ") for one in found]
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

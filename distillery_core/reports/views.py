@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from distillery_core.reports.record import Record
 
@@ -91,7 +91,7 @@ class Finding(_View):
 
 
 class Gain(_View):
-    """What more labels are expected to change: `factor` times as many, `change` in MAE."""
+    """What `factor` times the labels are expected to change in the MAE of the curve's predictor."""
 
     factor: int
     labels: int
@@ -101,8 +101,51 @@ class Gain(_View):
     cost_usd: float | None = None
 
 
-class _Learning(_View):
+class LearningPoint(_View):
+    """Training articles, and the test MAE that they give to the predictor of the curve."""
+
+    articles: int
+    mae: float = Field(gt=0)
+
+
+class Learning(_View):
+    """The learning curve of a predictor in the student's place; all labels come last in `rows`."""
+
+    predictor: str
+    rows: tuple[LearningPoint, ...] = Field(min_length=1)
     gains: tuple[Gain, ...] = ()
+
+
+class Coverage(_View):
+    """The share of a dimension's test labels that intervals hold, with its 95 % interval."""
+
+    dimension: str
+    share: float
+    low: float
+    high: float
+
+
+class Calibration(_View):
+    """What score calibration does on test.
+
+    Attributes:
+        kept: whether maps are applied; `reason`: why, or why not.
+        rows: validation articles that they were made from.
+        before, after: test MAE of the model's own scores, and as deployed.
+        low, high: 95 % interval of `after - before`.
+        promised: share of labels that an interval is to hold.
+    """
+
+    kept: bool
+    reason: str
+    before: float
+    after: float
+    articles: int
+    rows: int | None = None
+    low: float | None = None
+    high: float | None = None
+    promised: float | None = None
+    coverage: tuple[Coverage, ...] = ()
 
 
 class Speed(_View):
@@ -197,10 +240,14 @@ def finding_of(record: Record) -> Finding | None:
     return _view(record, "finding", TypeAdapter(Finding))
 
 
-def gains_of(record: Record) -> tuple[Gain, ...]:
-    """What more labels are expected to bring; none where the record has none."""
-    found = _view(record, "learning", TypeAdapter(_Learning))
-    return found.gains if found else ()
+def learning_of(record: Record) -> Learning | None:
+    """The curve that says what more labels may bring; None where the record has none."""
+    return _view(record, "learning", TypeAdapter(Learning))
+
+
+def calibration_of(record: Record) -> Calibration | None:
+    """What score calibration does; None where the record does not speak of it."""
+    return _view(record, "calibration", TypeAdapter(Calibration))
 
 
 def speed_of(record: Record) -> Speed | None:

@@ -212,7 +212,7 @@ def _reading(model: Path, card: ModelCard) -> Reading:
         head_share=card.head_share,
         before=tuple(before),
         after=tuple(after),
-        calibrated=calibration is not None and calibration.isotonic,
+        calibrated=calibration is not None and calibration.map is not None,
     )
 
 

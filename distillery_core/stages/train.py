@@ -51,7 +51,7 @@ def train(
     train_student = _backend(filter.config.training.backend)
     home = output_dir or project.home(filter)
     settings = _kept_in(project, filter, resolved(filter, config, overrides or {}))
-    if output_dir is None and is_main_process():
+    if home.resolve() == project.home(filter).resolve() and is_main_process():
         keep_promoted(project, filter)
     recorded = mlflow and is_main_process()
     with track(f"train {filter.slug}", project.root, enabled=recorded) as tracker:
@@ -79,7 +79,7 @@ def plan(
         device: auto, cpu, cuda, or the name of a card ("RTX 4090", "A100 80GB").
 
     Raises:
-        UserError: the base or the card is not known.
+        UserError: the base or the card is not known, or weights are to be shared out.
     """
     from distillery_core.student.auto import pooling_of
     from distillery_core.student.plan import make_plan, workload
@@ -87,6 +87,8 @@ def plan(
     from distillery_core.student.target import target_for
 
     settings = resolved(filter, config, overrides or {})
+    if settings.fsdp:
+        raise UserError("the plan is for one device", "--fsdp", "leave it out, with --plan")
     shape = shape_of(settings.model_name, len(filter.dimensions), pooling_of(settings))
     target = target_for(device, settings.memory_limit_gib)
     folder = data_dir or project.training_dir(filter)
@@ -133,12 +135,24 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def checkpoint_since(project: Project, filter: Filter, began: float) -> Path | None:
+    """The newest checkpoint of a filter's training, if it was written since a time (seconds since
+    1970)."""
+    from distillery_core.student.run_state import STATE, checkpoints
+
+    found = checkpoints(_checkpoints_of(project, filter))[-1:]
+    return next((path for path in found if (path / STATE).stat().st_mtime >= began), None)
+
+
+def _checkpoints_of(project: Project, filter: Filter) -> Path:
+    return project.root / "training" / "checkpoints" / filter.slug
+
+
 def _kept_in(project: Project, filter: Filter, settings: TrainSettings) -> TrainSettings:
     """Where checkpoints and cached token ids lie in the project."""
-    checkpoints = project.root / "training" / "checkpoints" / filter.slug
     return replace(
         settings,
-        checkpoint_dir=settings.checkpoint_dir or str(checkpoints),
+        checkpoint_dir=settings.checkpoint_dir or str(_checkpoints_of(project, filter)),
         cache_dir=settings.cache_dir or str(project.cache),
     )
 

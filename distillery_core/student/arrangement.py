@@ -52,8 +52,9 @@ def arrange(
     if packed and attends_by_article(model, settings.attention, device):
         attend_by_article(model)
     micro_tokens, may_pad = _at_a_time(settings, fitting, device, packed)
-    # The same for packed articles, so that several processes, which do not pack, get these batches.
-    bucketed = may_pad if settings.bucket_by_length is None else settings.bucket_by_length
+    # However pieces are cut and whether they are packed, the batches are the same.
+    on_gpu = device.type != "cpu"
+    bucketed = on_gpu if settings.bucket_by_length is None else settings.bucket_by_length
     return Arrangement(packed, micro_tokens, may_pad, bucketed)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from transformers.utils.import_utils import is_flash_attn_2_available
 
+from distillery_core.errors import UserError
 from distillery_core.student.mean_pooling import pools_mean
-from distillery_core.student.model_factory import FLASH, FUSED, locate
+from distillery_core.student.model_factory import FLASH, FLEX, FUSED, locate
 from distillery_core.student.settings import Pooling, TrainSettings
 from distillery_core.student.shape import Shape, base_config
 from distillery_core.student.target import Target
@@ -34,7 +35,12 @@ def pooling_of(settings: TrainSettings, say: Callable[[str], None] = lambda line
 def attention_of(
     settings: TrainSettings, shape: Shape, target: Target, *, processes: int = 1
 ) -> str:
-    """transformers' attention implementation that a run takes on a device."""
+    """transformers' attention implementation that a run takes on a device.
+
+    Raises:
+        UserError: flex attention on a CPU.
+    """
+    refuse_flex_on_a_cpu(settings.attention, on_gpu=target.is_gpu)
     return pick_attention(
         settings.attention,
         on_gpu=target.is_gpu,
@@ -42,6 +48,16 @@ def attention_of(
         in_bf16=target.computes_in_bf16(settings.precision),
         packs=shape.packs_by_flash and settings.packing is not False and processes == 1,
     )
+
+
+def refuse_flex_on_a_cpu(attention: str, *, on_gpu: bool) -> None:
+    """Raise a UserError for flex attention on a CPU, where torch cannot train with it."""
+    if attention == FLEX and not on_gpu:
+        raise UserError(
+            f"{FLEX} trains only on a GPU",
+            where="attention",
+            hint="leave attention out: a CPU has its own way to pack articles",
+        )
 
 
 def pick_attention(asked: str, *, on_gpu: bool, has_flash: bool, in_bf16: bool, packs: bool) -> str:

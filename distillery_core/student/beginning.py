@@ -236,7 +236,7 @@ def _trained(job: _Job, plain: Any) -> _Trained:
     settings, accelerator = job.settings, job.accelerator
     start = StartingPoint.of(plain)
     if settings.fsdp:
-        shard(plain.to(accelerator.device), int(accelerator.num_processes))
+        shard(plain, int(accelerator.num_processes), accelerator.device)
     optimizer, names = make_optimizer(plain, _head_names(plain, job.built), settings)
     scheduler = make_schedule(optimizer, settings, job.total_steps)
     prepared = accelerator.prepare(optimizer)

@@ -16,6 +16,7 @@ from distillery_core.student.predict import load_model, predict
 from distillery_core.student.record import write_metadata
 from distillery_core.student.score_calibration import (
     CALIBRATION,
+    MapKind,
     ScoreCalibration,
     fit_calibration,
 )
@@ -43,7 +44,7 @@ def calibrate_saved(
     labels = np.array([one.labels for one in val], dtype=np.float32)
     groups = [one.group or f"article {one.id}" for one in val]
     found = fit_calibration(scores, labels, student.dimensions, groups)
-    if found.isotonic or found.has_intervals:
+    if found.map or found.has_intervals:
         write_json(result.model_dir / CALIBRATION, found.model_dump(mode="json"))
     say(_line(found))
     record = found.model_dump(mode="json", exclude={"dimensions", "schema_version"})
@@ -53,8 +54,11 @@ def calibrate_saved(
     return replace(result, metadata=metadata)
 
 
+_NAMES: dict[MapKind, str] = {"line": "a straight line", "isotonic": "isotonic regression"}
+
+
 def _line(found: ScoreCalibration) -> str:
-    maps = "Isotonic calibration kept" if found.isotonic else "No isotonic calibration"
+    maps = f"Calibration kept ({_NAMES[found.map]})" if found.map else "No calibration"
     widths = [one.half_width for one in found.dimensions.values() if one.half_width is not None]
     if not widths:
         return f"{maps}: {found.reason}; no intervals"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student.auto import pooling_of
+from distillery_core.student.auto import pooling_of, refuse_flex_on_a_cpu
 from distillery_core.student.batches import micro_batches, padding_waste
 from distillery_core.student.beginning import fixed_subset, train_evaluated
 from distillery_core.student.checkpoint import recover, save_model
@@ -137,6 +137,7 @@ def _begin(
 ) -> _Frozen:
     started = time.monotonic()
     device = pick_device(settings.device)
+    refuse_flex_on_a_cpu(settings.attention, on_gpu=device.type == "cuda")
     kind: Kind = "head" if settings.frozen_head == "ridge" else "mean"
     decided = replace(settings, pooling=pooling_of(settings, say))
     built = build(as_read(decided, kind), filter.dimensions)

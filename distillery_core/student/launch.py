@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 _LOOPBACK = "127.0.0.1"
 _POLL_SECONDS = 0.2
+_GRACE_SECONDS = 5.0
 
 
 def launch(arguments: Sequence[str], processes: int) -> int:
@@ -30,6 +31,16 @@ def launch(arguments: Sequence[str], processes: int) -> int:
                 process.terminate()
         for process in running:
             process.wait()
+
+
+def let_the_first_speak() -> None:
+    """Wait, in every process but the first, before an error is printed.
+
+    What the first one has to say as well ends it, and the launcher ends this one meanwhile; what is
+    this one's alone is printed afterwards.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        time.sleep(_GRACE_SECONDS)
 
 
 def _start(

@@ -7,6 +7,7 @@ in `adapter/`, small enough to pass on.
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from distillery_core.errors import UserError
+from distillery_core.files import write_json
 from distillery_core.student.model_factory import head_modules, is_head
 from distillery_core.student.plan import missing_packages
 from distillery_core.student.settings import Method, TrainSettings
@@ -129,5 +131,15 @@ def save_adapter(model: Any, folder: Path, state: Mapping[str, Tensor] | None = 
     """
     given = {} if state is None else {"state_dict": dict(state)}
     model.save_pretrained(folder / ADAPTER_FOLDER, safe_serialization=True, **given)
+    _sort_names(folder / ADAPTER_FOLDER / "adapter_config.json")
     for note in (folder / ADAPTER_FOLDER).glob("*.md"):  # a form to fill in, which nobody does
         note.unlink()
+
+
+def _sort_names(path: Path) -> None:
+    """peft writes sets of names in the order of the day, which would change the model's hash."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for key in ("target_modules", "exclude_modules", "modules_to_save"):
+        if isinstance(config.get(key), list):
+            config[key] = sorted(config[key])
+    write_json(path, config)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
 
 import torch
 
@@ -15,6 +17,13 @@ from distillery_core.student.data import Encoded
 _CPU_WORDS = ("can't allocate memory", "not enough memory")
 _NAMED = 8
 
+Part = Literal["piece", "update", "evaluation"]
+_WHEN: dict[Part, str] = {
+    "piece": "at step",
+    "update": "in the optimizer's update of step",
+    "evaluation": "in the evaluation after step",
+}
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on a GPU or on a CPU."""
@@ -23,29 +32,53 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(word in str(error) for word in _CPU_WORDS)
 
 
-def out_of_memory(step: int, piece: Sequence[Encoded], batch: int, tokens: int) -> UserError:
+@contextmanager
+def memory_named(named: Callable[[], UserError]) -> Iterator[None]:
+    """What runs out of memory in the block ends in this error, with its own as the cause."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise named() from error
+
+
+def out_of_memory(
+    step: int, piece: Sequence[Encoded], batch: int, tokens: int, part: Part = "piece"
+) -> UserError:
     """The error that names what was computed when memory ran out, and what to change.
 
     Args:
         piece: the articles computed at a time.
-        batch: articles of the optimizer step.
+        batch: articles of the optimizer step, or of the evaluation.
         tokens: that were computed, padding counted.
+        part: of the run, in which it happened.
     """
     longest = max(len(article) for article in piece)
     named = ", ".join(article.id for article in piece[:_NAMED])
     more = f" and {len(piece) - _NAMED} more" if len(piece) > _NAMED else ""
-    smaller = max(longest, tokens // 2)
     what = (
-        f"out of memory at step {step}: {len(piece)} articles at a time ({named}{more}), the "
+        f"out of memory {_WHEN[part]} {step}: {len(piece)} articles at a time ({named}{more}), the "
         f"longest of {longest} tokens, {tokens:,} tokens in all, "
         f"of a batch of {batch}"
     )
-    hint = (
-        f"--batch-size auto, or --tokens-per-batch {smaller} (the same steps in smaller pieces)"
-        if len(piece) > 1
-        else "--gradient-checkpointing, a shorter --max-length, --method lora, or a smaller base"
-    )
-    return UserError(what, where="memory", hint=hint)
+    smaller = max(longest, tokens // 2) if len(piece) > 1 else None
+    return UserError(what, where="memory", hint=_less_memory(part, smaller))
+
+
+def _less_memory(part: Part, smaller: int | None) -> str:
+    """What helps; `smaller` is how many tokens at a time would, None where it is one article."""
+    if part == "update":
+        return "--method lora, or a smaller base"
+    if part == "evaluation":
+        fewer = f"--tokens-per-batch {smaller}, also with --resume; " if smaller else ""
+        return f"{fewer}a shorter --max-length, or a smaller base"
+    if smaller:
+        return (
+            f"--batch-size auto, or --tokens-per-batch {smaller} (the same steps in smaller "
+            "pieces, also with --resume)"
+        )
+    return "--gradient-checkpointing, a shorter --max-length, --method lora, or a smaller base"
 
 
 def largest_that_fits(attempt: Callable[[int], None], most: int) -> int:

@@ -21,6 +21,7 @@ from distillery_core.student.settings import TrainSettings
 PACKAGE_PREFIX = "package:"
 FUSED = "sdpa"
 FLASH = "flash_attention_2"
+FLEX = "flex_attention"
 """transformers' names of attention implementations."""
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 _DROPOUT_KEYS = (

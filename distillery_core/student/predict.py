@@ -139,6 +139,11 @@ def predict(
     return replace(given, values=student.calibration.apply(given.values))
 
 
+def tokens_at_a_time(device: torch.device) -> int:
+    """Padded tokens that are predicted at a time where nobody says how many."""
+    return CPU_TOKENS if device.type == "cpu" else GPU_TOKENS
+
+
 def forward(
     model: Any, articles: Sequence[Encoded], pad_token_id: int, max_tokens: int | None = None
 ) -> Array:
@@ -148,7 +153,7 @@ def forward(
     """
     device = next(model.parameters()).device
     if max_tokens is None:
-        max_tokens = CPU_TOKENS if device.type == "cpu" else GPU_TOKENS
+        max_tokens = tokens_at_a_time(device)
     lengths = [len(article) for article in articles]
     outputs = np.empty((len(articles), model.config.num_labels), dtype=np.float32)
     was_training = model.training

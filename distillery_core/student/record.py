@@ -118,7 +118,7 @@ class RunFacts:
         ]
         if self.by_mean:
             found.append("Its head reads the mean of an article's tokens (one layer more)")
-        if used < asked:
+        if used < asked and self.total_steps:
             found.append(f"Warm-up: {used} steps, not {asked} (10 % of {self.total_steps} at most)")
         if self.cut_share:
             share = f"{self.cut_share:.0%} of the training articles are longer than"

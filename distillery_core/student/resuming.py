@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from accelerate.utils import gather_object
 
@@ -16,13 +18,16 @@ from distillery_core.student.run_state import (
     BEST,
     RunState,
     find_checkpoint,
+    mark_finished,
     random_state,
     read_state,
     refuse_other_run,
     restore,
     restore_random,
+    unfinished,
     write_checkpoint,
 )
+from distillery_core.student.settings import HOW_CUT
 
 
 def save_position(run: Run, say: Say) -> None:
@@ -43,7 +48,7 @@ def save_position(run: Run, say: Say) -> None:
             model_sha256=run.model_sha256,
             scheduler=_plain(run.scheduler.state_dict()),
             rates=[group["lr"] for group in run.optimizer.param_groups],
-            at_a_time=(run.micro_tokens, run.micro_articles),
+            at_a_time=run.at_a_time,
         )
         try:
             write_checkpoint(
@@ -61,6 +66,24 @@ def save_position(run: Run, say: Say) -> None:
     run.accelerator.wait_for_everyone()
 
 
+def end_checkpoints(run: Run) -> None:
+    """Note that the run has ended, so that nobody is told to go on with it."""
+    folder = run.settings.checkpoint_dir
+    if folder is not None and run.is_main:
+        mark_finished(Path(folder), run.name)
+
+
+def mention_interrupted(run: Run, say: Say) -> None:
+    """Say that an earlier run can be resumed instead, before this one's checkpoints replace it."""
+    folder = run.settings.checkpoint_dir
+    left = unfinished(Path(folder)) if folder is not None else None
+    if left is not None:
+        say(
+            f"An earlier run was interrupted: --resume goes on from {left}, until this run's first "
+            "checkpoint replaces it"
+        )
+
+
 def resume(run: Run, say: Say) -> float:
     """Take a run up where its checkpoint stands; returns the seconds it had taken.
 
@@ -74,13 +97,14 @@ def resume(run: Run, say: Say) -> float:
     folder = Path(settings.checkpoint_dir) if settings.checkpoint_dir else None
     path = find_checkpoint(settings.resume or "", folder)
     state = read_state(path)
-    refuse_other_run(path, state.identity, run.identity)
+    apart = {"gradient_checkpointing"} if _names_other_pieces(run, state) else set()
+    refuse_other_run(path, _compared(state.identity, apart), _compared(run.identity, apart))
     restore(path, state, run.plain, run.optimizer.optimizer, run.names)
     functions = [None] * len(run.optimizer.param_groups)  # the new run has its own
     run.scheduler.load_state_dict({**state.scheduler, "lr_lambdas": functions})
     restore_random(path, state, run.accelerator.process_index, run.device)
     run.name, run.position = state.run, state.position
-    run.compute_at_a_time(*state.at_a_time)
+    _cut_as_before(run, state, say)
     run.history = [EpochRecord(**entry) for entry in state.history]
     run.model_sha256 = state.model_sha256
     if run.is_main:
@@ -88,6 +112,30 @@ def resume(run: Run, say: Say) -> float:
     run.accelerator.wait_for_everyone()
     say(f"Resumed from {path}: epoch {state.position.epoch}, step {state.position.step}")
     return state.position.seconds
+
+
+def _compared(identity: Mapping[str, Any], apart: Set[str]) -> dict[str, Any]:
+    """An identity without what only decides how batches are cut into pieces, and without `apart`:
+    where other pieces are named, the plan may find room without gradient checkpointing."""
+    settings = {n: v for n, v in identity["settings"].items() if n not in HOW_CUT}
+    return {n: v for n, v in identity.items() if n not in apart} | {"settings": settings}
+
+
+def _names_other_pieces(run: Run, state: RunState) -> bool:
+    named = run.settings.micro_batch_tokens
+    return named is not None and named != state.identity["settings"]["micro_batch_tokens"]
+
+
+def _cut_as_before(run: Run, state: RunState, say: Say) -> None:
+    """As many tokens at a time as the run began with, unless other ones are named now."""
+    run.fitted = bool(state.identity["settings"]["fit_batch"])
+    if not _names_other_pieces(run, state):
+        run.compute_at_a_time(*state.at_a_time)
+    elif list(run.at_a_time) != list(state.at_a_time):
+        say(
+            f"{run.micro_tokens:,} tokens at a time, not {state.at_a_time[0]:,} as before: the "
+            "same steps, but their sums are added up in another order"
+        )
 
 
 def _put_best_back(run: Run, path: Path) -> None:

@@ -68,6 +68,7 @@ class Run:
         flops: model FLOPs of an epoch; `peak` FLOP/s of all devices, None where unknown.
         start: the trainable weights before the first step.
         identity: what a run that resumes this one must have too.
+        fitted: how many articles fit at a time was found before the run was interrupted.
     """
 
     filter: Filter
@@ -103,6 +104,7 @@ class Run:
     position: Position = field(default_factory=Position)
     history: list[EpochRecord] = field(default_factory=list)
     model_sha256: str = ""
+    fitted: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -120,9 +122,14 @@ class Run:
         """Whether this process writes and speaks."""
         return bool(self.accelerator.is_main_process)
 
-    def compute_at_a_time(self, tokens: int, articles: int) -> None:
+    @property
+    def at_a_time(self) -> tuple[int, int, bool]:
+        """How a batch is cut: tokens and articles of a piece, and whether they may be padded."""
+        return self.micro_tokens, self.micro_articles, self.may_pad
+
+    def compute_at_a_time(self, tokens: int, articles: int, may_pad: bool) -> None:
         """Cut batches into pieces of so many, from now on and in the record."""
-        self.micro_tokens, self.micro_articles = tokens, articles
+        self.micro_tokens, self.micro_articles, self.may_pad = tokens, articles, may_pad
         self.facts = replace(self.facts, micro_batch_tokens=tokens)
 
     def batches(self, epoch: int) -> list[list[int]]:

@@ -15,6 +15,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from distillery_core.errors import CheckFailed, UserError
-from distillery_core.files import sha256_file, write_json
+from distillery_core.files import sha256_file, write_json, write_text
 from distillery_core.student.optimisation import trainable
 
 STATE = "state.json"
@@ -35,6 +36,8 @@ OPTIMIZER = "optimizer.safetensors"
 RANDOM = "random.safetensors"
 BEST = "best"
 NEWEST = "newest"
+FINISHED = "finished"
+"""Beside the checkpoints: the name of the run that has ended and needs them no more."""
 _NAME = re.compile(r"(epoch|step)_(\d+)")
 
 
@@ -67,7 +70,8 @@ class RunState:
         model_sha256: of the best model so far; empty before the first epoch's end.
         scheduler: the schedule's own state.
         rates: learning rate of each parameter group.
-        at_a_time: tokens and articles computed at a time, found or decided when the run began.
+        at_a_time: tokens and articles computed at a time, and whether they may be padded; found or
+            decided when the run began.
         python_random, numpy_random: states of the two generators.
         files: name -> SHA-256 of the tensor files.
     """
@@ -79,7 +83,7 @@ class RunState:
     model_sha256: str
     scheduler: dict[str, Any]
     rates: list[float]
-    at_a_time: tuple[int, int]
+    at_a_time: tuple[int, int, bool]
     python_random: list[Any] = field(default_factory=list)
     numpy_random: list[Any] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
@@ -149,6 +153,23 @@ def checkpoints(folder: Path) -> list[Path]:
         return []
     found = [p for p in folder.iterdir() if _NAME.fullmatch(p.name) and (p / STATE).is_file()]
     return sorted(found, key=_order_of)
+
+
+def mark_finished(folder: Path, run: str) -> None:
+    """Note beside its checkpoints that a run has ended; a full disk is no matter here."""
+    if folder.is_dir():
+        with suppress(OSError):
+            write_text(folder / FINISHED, f"{run}\n")
+
+
+def unfinished(folder: Path) -> Path | None:
+    """The newest checkpoint of a run that was interrupted; None where there is none."""
+    found = checkpoints(folder)
+    if not found:
+        return None
+    mark = folder / FINISHED
+    ended = mark.read_text(encoding="utf-8").strip() if mark.is_file() else ""
+    return None if _head(found[-1]).get("run") == ended else found[-1]
 
 
 def _prune(folder: Path, run: str, keep: int) -> None:

@@ -1,16 +1,17 @@
 """Calibration of a student's scores after training: monotone maps, and intervals with coverage.
 
-A regression head shrinks towards the middle; isotonic regression on the validation articles
-(Zadrozny and Elkan 2002) undoes what of it is monotone. It is centred (Oron and Flournoy 2017):
-straight lines between the middles of its steps, so that the map fits chance less and articles keep
-their order (docs/decisions/0016). Intervals are split conformal (Lei et al.
-2018): the quantile of absolute residuals that no article took part in fitting.
+A regression head shrinks towards the middle, or strays from it. A straight line through the
+validation articles undoes most of it; where isotonic regression (Zadrozny and Elkan 2002) does
+better beyond chance, it is taken instead. It is centred (Oron and Flournoy 2017): straight lines
+between the middles of its steps, so that articles keep their order (docs/decisions/0016). Intervals
+are split conformal (Lei et al. 2018): the quantile of absolute residuals that no article took part
+in fitting.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -24,12 +25,14 @@ from distillery_core.types import SCORE_MAX, SCORE_MIN
 
 CALIBRATION = "score_calibration.json"
 MIN_ROWS = 200
-"""Validation articles that isotonic maps need (criteria, model evaluation)."""
+"""Validation articles that maps need (criteria, model evaluation)."""
 MIN_INTERVAL_ROWS = 50
 """Fewer give intervals whose true coverage strays by more than 4 points (a Beta distribution)."""
 COVERAGE = 0.9
 FOLDS = 5
 _SEED = 0
+
+MapKind = Literal["line", "isotonic"]
 
 
 class DimensionCalibration(BaseModel):
@@ -54,7 +57,7 @@ class ScoreCalibration(BaseModel):
 
     Attributes:
         rows: validation articles that it was made from.
-        isotonic: whether the maps are applied: only if they help beyond chance.
+        map: what is applied to scores, None for nothing: only what helps beyond chance.
         mae: validation MAE as the model scores; `calibrated_mae` is cross-fitted.
         gain: `calibrated_mae - mae` with its 95 % paired bootstrap interval; None below MIN_ROWS.
         coverage: share of labels that an interval is to hold.
@@ -63,9 +66,9 @@ class ScoreCalibration(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     rows: int
-    isotonic: bool
+    map: MapKind | None
     mae: float
     calibrated_mae: float | None = None
     gain: tuple[float, float, float] | None = None
@@ -75,7 +78,7 @@ class ScoreCalibration(BaseModel):
 
     def apply(self, scores: Array) -> Array:
         """Calibrated scores, float32 [articles, dimensions]; NaN stays NaN."""
-        if not self.isotonic:
+        if self.map is None:
             return scores
         columns = [
             np.interp(scores[:, at], one.scores, one.calibrated)
@@ -111,9 +114,9 @@ def fit_calibration(
     rows = len(scores)
     error = float(article_errors(scores, labels).mean())
     if rows < MIN_ROWS:
-        reason = f"{rows} validation articles, isotonic maps need {MIN_ROWS}"
+        reason = f"{rows} validation articles, maps need {MIN_ROWS}"
         return _without_maps(scores, labels, dimensions, error, reason)
-    held_out = _cross_fitted(scores, labels, groups)
+    kind, held_out = _better_map(scores, labels, groups)
     gain = paired_bootstrap(
         article_errors(held_out, labels), article_errors(scores, labels), groups
     )
@@ -122,18 +125,18 @@ def fit_calibration(
         reason = f"validation MAE {_change(gain)}: no gain beyond chance"
         plain = _without_maps(scores, labels, dimensions, error, reason)
         return plain.model_copy(update={"calibrated_mae": after, "gain": interval})
-    widths = _half_widths(held_out, labels)
-    maps = {
-        name: _map(scores[:, at], labels[:, at], widths[at]) for at, name in enumerate(dimensions)
-    }
+    widths, fit = _half_widths(held_out, labels), _FITS[kind]
     return ScoreCalibration(
         rows=rows,
-        isotonic=True,
+        map=kind,
         mae=error,
         calibrated_mae=after,
         gain=interval,
         reason=f"validation MAE {_change(gain)}",
-        dimensions=maps,
+        dimensions={
+            name: _rounded(*fit(scores[:, at], labels[:, at]), widths[at])
+            for at, name in enumerate(dimensions)
+        },
     )
 
 
@@ -168,7 +171,7 @@ def _without_maps(
     widths = _half_widths(scores, labels)
     return ScoreCalibration(
         rows=len(scores),
-        isotonic=False,
+        map=None,
         mae=error,
         reason=reason,
         dimensions={
@@ -177,14 +180,23 @@ def _without_maps(
     )
 
 
-def _cross_fitted(scores: Array, labels: Array, groups: Sequence[object] | None) -> Array:
+def _better_map(
+    scores: Array, labels: Array, groups: Sequence[object] | None
+) -> tuple[MapKind, Array]:
+    """The line, unless isotonic maps have less error beyond chance; and cross-fitted scores."""
+    line, isotonic = (_cross_fitted(scores, labels, groups, fit) for fit in _FITS.values())
+    gain = paired_bootstrap(article_errors(isotonic, labels), article_errors(line, labels), groups)
+    return ("isotonic", isotonic) if gain.high < 0 else ("line", line)
+
+
+def _cross_fitted(scores: Array, labels: Array, groups: Sequence[object] | None, fit: Fit) -> Array:
     """Scores mapped by what the other folds taught, [articles, dimensions]."""
     fold_of = _folds(len(scores), groups)
     mapped = np.empty_like(scores)
     for fold in range(FOLDS):
         held = fold_of == fold
         for at in range(scores.shape[1]):
-            taught = _isotonic(scores[~held, at], labels[~held, at])
+            taught = fit(scores[~held, at], labels[~held, at])
             mapped[held, at] = np.interp(scores[held, at], *taught)
     return mapped
 
@@ -194,6 +206,19 @@ def _folds(rows: int, groups: Sequence[object] | None) -> Array:
     units = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     shuffled = np.random.default_rng(_SEED).permutation(len(units)) % FOLDS
     return np.array([shuffled[units[key]] for key in keys])
+
+
+def _line(scores: Array, labels: Array) -> tuple[Array, Array]:
+    """Knots of the line nearest to the labels in squared error, where it enters and leaves 0-10; a
+    line that would fall is level."""
+    middle, height = float(scores.mean()), float(labels.mean())
+    spread = float(np.square(scores - middle).sum())
+    slope = float(((scores - middle) * (labels - height)).sum()) / spread if spread else 0.0
+    if slope <= 0:
+        return np.array([middle]), np.array([height])
+    ends = middle + (np.array([SCORE_MIN, SCORE_MAX]) - height) / slope
+    knots = np.clip(ends, SCORE_MIN, SCORE_MAX)
+    return knots, np.clip(height + slope * (knots - middle), SCORE_MIN, SCORE_MAX)
 
 
 def _isotonic(scores: Array, labels: Array) -> tuple[Array, Array]:
@@ -209,8 +234,12 @@ def _isotonic(scores: Array, labels: Array) -> tuple[Array, Array]:
     return middles, steps
 
 
-def _map(scores: Array, labels: Array, half_width: float | None) -> DimensionCalibration:
-    knots, values = _isotonic(scores, labels)
+Fit = Callable[[Array, Array], tuple[Array, Array]]
+_FITS: dict[MapKind, Fit] = {"line": _line, "isotonic": _isotonic}
+"""Scores and labels of a dimension in, knots and values out; the simpler one first."""
+
+
+def _rounded(knots: Array, values: Array, half_width: float | None) -> DimensionCalibration:
     return DimensionCalibration(
         scores=tuple(round(float(x), 6) for x in knots),
         calibrated=tuple(round(float(y), 6) for y in values),

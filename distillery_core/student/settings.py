@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from typing import Any, Literal, get_args
 
 from distillery_core.errors import UserError, UserErrors
@@ -22,6 +23,15 @@ HOW_NOT_WHAT = frozenset(
 )
 """Settings that say where and how a run is computed, not what comes out: a resumed run may have
 others, and they are no part of a record."""
+
+HOW_CUT = frozenset({"micro_batch_tokens", "fit_batch"})
+"""Settings that only say how many articles of a batch are computed at a time: part of a record,
+but a resumed run may have others."""
+
+ATTENTIONS = (
+    *("auto", "sdpa", "eager"),
+    *("flash_attention_2", "flash_attention_3", "flex_attention"),
+)
 
 _ABOVE_ZERO = ("lora_alpha", "high_score_weight", "memory_limit_gib")
 
@@ -85,8 +95,7 @@ class TrainSettings:
             16,384 on a GPU, and on a CPU, where nothing is padded, 2,048 tokens of packed articles
             or, for bases that are not packed, 1,024 of articles of equal length.
         bucket_by_length: batches of articles of like length, so that little is padded; None does
-            so where several articles are computed at a time. Otherwise batches are random, which
-            small datasets learn better from.
+            so on a GPU. Otherwise batches are random, which small datasets learn better from.
         train_eval_articles: how many training articles are evaluated each epoch; None is a fifth
             of them, at least 100 and at most 500.
         threads: CPU threads; None is one for up to two cores, else half of the cores up to 8.
@@ -173,9 +182,10 @@ class TrainSettings:
         ]
         for name in ("learning_rate", "head_learning_rate", "max_grad_norm", *_ABOVE_ZERO):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                found.append(UserError(f"{name} is {value}, it must be above 0", where="training"))
-        if not self.weight_decay >= 0:
+            if value is not None and not 0 < value < inf:
+                what = f"{name} is {value}, it must be a finite number above 0"
+                found.append(UserError(what, where="training"))
+        if not 0 <= self.weight_decay < inf:
             found.append(UserError(f"weight_decay is {self.weight_decay}", where="training"))
         for name in ("dropout", "lora_dropout"):
             value = getattr(self, name)
@@ -193,6 +203,7 @@ class TrainSettings:
             "frozen_head": get_args(FrozenHead),
             "best_by": get_args(BestBy),
             "pooling": get_args(Pooling),
+            "attention": ATTENTIONS,
         }
         return [
             UserError(

@@ -10,12 +10,16 @@ from torch import Tensor
 from distillery_core.errors import UserError
 
 
-def shard(model: Any, processes: int) -> None:
+def shard(model: Any, processes: int, device: torch.device) -> None:
     """Share the weights of each layer, and then of the rest, among all processes.
+
+    The model may stand in the CPU's memory: each layer goes to its device when it is shared out, so
+    that a card never holds more than its share and one layer.
 
     Raises:
         UserError: there is only one process.
     """
+    from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
     if processes == 1:
@@ -24,9 +28,11 @@ def shard(model: Any, processes: int) -> None:
             where="--fsdp",
             hint="--devices 2 --fsdp",
         )
+    mesh = init_device_mesh(device.type, (processes,))
     for layer in _layers(model):
-        fully_shard(layer)
-    fully_shard(model)
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    model.to(device)  # what is no parameter
 
 
 def full_state(model: Any) -> dict[str, Tensor]:

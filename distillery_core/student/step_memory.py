@@ -11,9 +11,9 @@ Checked against measured steps by tests/student/test_plan.py:
                  norms 4 * hidden in float32; attention and feed-forward in the compute type
                  4 * hidden + 3 * key_value + 4 * inner (gated), or 2 * hidden + 2 * key_value
                  + 2 * inner (plain). Where attention is computed as plain products (attention.py:
-                 packed articles on a CPU, each of up to 1,024 tokens), its softmax is kept too, heads
-                 * length of the article; then the head reads one token an article, and the last
-                 layer keeps neither that nor, in most bases, its feed-forward (last_layer.py).
+                 packed articles on a CPU, each of up to 1,024 tokens), its softmax is kept too,
+                 heads * length of the article; then the head reads one token an article, and the
+                 last layer keeps neither that nor, in most bases, its feed-forward (last_layer.py).
                  Under gradient checkpointing one layer, and `hidden` numbers in float32 for each
     workspace    gradients of one layer's activations, and the largest 4-bit matrix unpacked
     overhead     the runtime itself: CUDA's context and the allocator's slack

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student.batches import pad
+from distillery_core.student.batches import micro_batches, pad
 from distillery_core.student.beginning import begin, open_accelerator
 from distillery_core.student.calibrating import calibrate_saved
 from distillery_core.student.checkpoint import recover
@@ -25,15 +25,16 @@ from distillery_core.student.dataset_check import check_dataset
 from distillery_core.student.device import autocast, cpu_threads, pick_threads
 from distillery_core.student.finding import needle_metrics, overall_scores
 from distillery_core.student.memory import (
-    is_out_of_memory,
+    Part,
     largest_that_fits,
+    memory_named,
     out_of_memory,
     peak_bytes,
 )
 from distillery_core.student.metrics import Array, summarise
 from distillery_core.student.optimisation import trainable
 from distillery_core.student.packing import packed_logits
-from distillery_core.student.predict import Predictions, forward
+from distillery_core.student.predict import Predictions, forward, tokens_at_a_time
 from distillery_core.student.record import (
     EpochRecord,
     Metrics,
@@ -42,7 +43,12 @@ from distillery_core.student.record import (
     write_history,
     write_metadata,
 )
-from distillery_core.student.resuming import resume, save_position
+from distillery_core.student.resuming import (
+    end_checkpoints,
+    mention_interrupted,
+    resume,
+    save_position,
+)
 from distillery_core.student.run import Run, Say, Scored
 from distillery_core.student.run_state import Position
 from distillery_core.student.saving import save_checked
@@ -114,9 +120,7 @@ def train(
         tracker.params(run.facts.parameters())
         for line in run.facts.notes():
             say(line)
-        earlier = resume(run, say) if settings.resume else 0.0
-        if settings.fit_batch and not settings.resume:
-            _fit_batch(run, say)
+        earlier = _take_up(run, say)
 
         result: dict[str, Any] = {}
         for epoch in range(run.position.epoch, settings.epochs + 1):
@@ -144,6 +148,7 @@ def train(
                 write_config(output_dir, filter, settings)
                 tracker.metrics(flat_metrics(record), epoch)
             if complete:
+                end_checkpoints(run)
                 break
             save_position(run, say)
         if epoch < settings.epochs:
@@ -160,6 +165,18 @@ def _seed(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+def _take_up(run: Run, say: Say) -> float:
+    """Resume, or say what could be resumed; returns the seconds that the run had taken before."""
+    earlier = 0.0
+    if run.settings.resume:
+        earlier = resume(run, say)
+    else:
+        mention_interrupted(run, say)
+    if run.settings.fit_batch and not run.fitted:
+        _fit_batch(run, say)
+    return earlier
 
 
 def train_epoch(run: Run, epoch: int, progress: Progress, say: Say) -> EpochRecord:
@@ -205,19 +222,34 @@ def _train_step(run: Run, batch: Sequence[int], pieces: Sequence[Sequence[int]])
     """
     loss = torch.zeros((), device=run.device)
     for number, piece in enumerate(pieces):
-        with _gradients_exchanged(run, last=number == len(pieces) - 1):
+        exchanged = _gradients_exchanged(run, last=number == len(pieces) - 1)
+        with exchanged, _memory_named(run, piece or batch[:1], batch):
             share = _loss_share(run, piece, batch)
             # Processes take the mean of their gradients; the batch's is the sum.
             run.accelerator.backward(share * run.processes if run.processes > 1 else share)
         loss += share.detach()
     if run.processes > 1:
         loss = run.accelerator.reduce(loss, "sum")
-    norm = run.accelerator.clip_grad_norm_(run.model.parameters(), run.settings.max_grad_norm)
-    _refuse_not_finite(run, float(loss), float(whole(norm)), batch)
-    run.optimizer.step()
+    with _memory_named(run, (pieces[0] if pieces else ()) or batch[:1], batch, "update"):
+        norm = run.accelerator.clip_grad_norm_(run.model.parameters(), run.settings.max_grad_norm)
+        _refuse_not_finite(run, float(loss), float(whole(norm)), batch)
+        run.optimizer.step()
     run.scheduler.step()
     run.optimizer.zero_grad()
     return float(loss)
+
+
+def _memory_named(
+    run: Run, piece: Sequence[int], batch: Sequence[int], part: Part = "piece"
+) -> AbstractContextManager[None]:
+    """Names this piece where memory runs out."""
+
+    def named() -> UserError:
+        articles = [run.train.split.articles[p] for p in piece]
+        tokens = _computed(run, piece)
+        return out_of_memory(run.position.step + 1, articles, len(batch), tokens, part)
+
+    return memory_named(named)
 
 
 def _gradients_exchanged(run: Run, last: bool) -> AbstractContextManager[Any]:
@@ -235,13 +267,7 @@ def _loss_share(run: Run, piece: Sequence[int], batch: Sequence[int]) -> Tensor:
     since the other processes wait for this one."""
     positions = list(piece) or [batch[0]]
     articles = [run.train.split.articles[p] for p in positions]
-    try:
-        logits = _logits(run, articles)
-    except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
-            tokens = _computed(run, positions)
-            raise out_of_memory(run.position.step + 1, articles, len(batch), tokens) from error
-        raise
+    logits = _logits(run, articles)
     labels = torch.from_numpy(run.train.split.labels[positions]).to(run.device)
     weights = torch.from_numpy(run.loss_weights[positions]).to(run.device)
     squared = torch.square(logits.float() - labels) * weights[:, None]
@@ -291,15 +317,13 @@ def _fit_batch(run: Run, say: Say) -> None:
         try:
             with torch.random.fork_rng():
                 run.accelerator.backward(_loss_share(run, longest[:size], longest[:size]))
-        except UserError as error:
-            raise error.__cause__ or error from None
         finally:
             means.clear()
             run.optimizer.zero_grad()
 
     run.model.train()
     fitting = largest_that_fits(attempt, most)
-    run.compute_at_a_time(fitting * run.lengths[longest[0]], fitting)
+    run.compute_at_a_time(fitting * run.lengths[longest[0]], fitting, may_pad=True)
     say(f"Batch size: {fitting} articles fit at a time; {most} make a step, as before")
 
 
@@ -307,9 +331,13 @@ def _evaluate(run: Run, scored: Scored) -> Metrics:
     """Metrics in evaluation mode, clipped to 0-10: what the scorer would give."""
     articles = scored.split.articles
     pad_token_id = run.encoder.pad_token_id
+    usual, asked = tokens_at_a_time(run.device), run.settings.micro_batch_tokens
+    tokens = usual if asked is None else min(usual, asked)
 
     def compute(rows: Sequence[int]) -> Array:
-        return forward(run.plain, [articles[row] for row in rows], pad_token_id)
+        taken = [articles[row] for row in rows]
+        with memory_named(lambda: _too_much_to_evaluate(run, taken, tokens)):
+            return forward(run.plain, taken, pad_token_id, tokens)
 
     if run.settings.fsdp:  # every process takes part in every piece
         raw = compute(range(len(articles)))
@@ -321,6 +349,14 @@ def _evaluate(run: Run, scored: Scored) -> Metrics:
     overall = overall_scores(run.filter, values, scored.texts)
     summary = summarise(values, scored.split.labels, run.filter.dimensions)
     return summary | needle_metrics(run.filter, overall, scored.overall)
+
+
+def _too_much_to_evaluate(run: Run, articles: Sequence[Encoded], tokens: int) -> UserError:
+    """Names the piece of the longest articles, which comes first."""
+    lengths = [len(article) for article in articles]
+    piece = [articles[p] for p in micro_batches(range(len(articles)), lengths, tokens)[0]]
+    computed = len(piece) * len(piece[0])
+    return out_of_memory(run.position.step, piece, len(articles), computed, "evaluation")
 
 
 def _refuse_bad_predictions(raw: Array, articles: Sequence[Encoded]) -> None:

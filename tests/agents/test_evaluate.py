@@ -274,7 +274,7 @@ def test_score_calibration_is_judged_as_deployed_and_gaps_without_it(
 ) -> None:
     plain = _evaluate(trained, copy).evidence
     maps = {name: {"scores": [0.0, 10.0], "calibrated": [1.0, 9.0]} for name in plain.dimensions}
-    calibration = {"rows": 200, "isotonic": True, "mae": 1.0, "reason": "r", "dimensions": maps}
+    calibration = {"rows": 200, "map": "isotonic", "mae": 1.0, "reason": "r", "dimensions": maps}
     (copy / "model" / "score_calibration.json").write_text(json.dumps(calibration))
     found = _evaluate(trained, copy).evidence
     assert found.test.predictions == pytest.approx(1 + 0.8 * plain.test.predictions, abs=1e-4)

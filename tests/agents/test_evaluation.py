@@ -371,7 +371,7 @@ def _calibration(isotonic: bool, half_width: float | None) -> ScoreCalibration:
     return ScoreCalibration.model_validate(
         {
             "rows": 250,
-            "isotonic": isotonic,
+            "map": "isotonic" if isotonic else None,
             "mae": 0.8,
             "reason": "validation MAE <b>-0.2</b>",
             "dimensions": {

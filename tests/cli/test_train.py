@@ -9,6 +9,10 @@ import pytest
 
 from distillery_core.cli.main import main
 from distillery_core.cli.verbs.train import NEWEST, TrainCommand, _batch_size
+from distillery_core.cli.work import LineWork
+from distillery_core.dataset.prepare import prepare
+from distillery_core.stages.project import Project
+from distillery_core.student.testing import labelled_rows, tiny_base, tiny_filter, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "training/configs/uplifting_v1.yaml"
@@ -52,7 +56,57 @@ def test_the_plan_counts_on_the_memory_that_is_named(
         taken[gib] = plan["chosen"], plan["device_memory_bytes"] // 2**30
     assert taken == {"": ("full", 75), "40": ("full", 40), "12": ("lora", 12), "2": (None, 2)}
     assert main([*options, "--memory-limit-gib", "0"]) == 2
-    assert "a number above 0" in capfd.readouterr().err
+    assert "a finite number above 0" in capfd.readouterr().err
+    assert main([*options, "--memory-limit-gib", "inf"]) == 2
+    assert main([*options, "--memory-limit-gib", "nan"]) == 2
+
+
+@pytest.mark.parametrize("several", [["--devices", "2"], ["--fsdp"]])
+def test_the_plan_is_for_one_device(
+    several: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    options = ["--plan", "--device", "H100", "--model-name", "Qwen/Qwen2.5-1.5B"]
+    assert main(["train", "--filter", "uplifting", *options, *several]) == 2
+    assert f"{several[0]}: the plan is for one device" in capfd.readouterr().err
+
+
+def test_two_processes_with_the_same_error_say_it_once(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(["train", "--filter", "uplifting", "--schedule", "steps", "--devices", "2"]) == 2
+    assert capfd.readouterr().err.count("schedule is 'steps'") == 1
+
+
+def test_ctrl_c_says_whether_there_is_a_checkpoint(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path / "project")
+    tiny = tiny_filter(project.root / "filters")
+    rows = write_rows(tmp_path / "rows.jsonl", labelled_rows(tiny, 60))
+    prepare(tiny, rows, project.training_dir(tiny))
+    base = str(tiny_base(tmp_path / "base", "bert"))
+    monkeypatch.chdir(project.root)
+
+    def interrupted_at(step: int, *options: str) -> str:
+        def stop(self: LineWork, done: int, total: int | None, note: str = "") -> None:
+            if done == step:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(LineWork, "progress", stop)
+        asked = ["--model-name", base, "--max-length", "32", "--checkpoint-every", "1"]
+        assert main(["train", "--filter", "tiny", "--no-mlflow", *asked, *options]) == 130
+        return capfd.readouterr().err
+
+    assert "interrupted; there is no checkpoint yet, the same command begins" in interrupted_at(1)
+    kept = "training/checkpoints/tiny_v1/step_2"
+    assert f"--resume goes on from the last checkpoint, {kept}" in interrupted_at(3)
+    said = interrupted_at(1)
+    assert "An earlier run was interrupted: --resume goes on from" in said
+    assert "there is no checkpoint yet" in said
+    said = interrupted_at(3, "--resume")
+    assert "the same command goes on from the checkpoint that it began with" in said
 
 
 @pytest.mark.parametrize(

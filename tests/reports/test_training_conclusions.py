@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 import yaml
 
-from distillery_core.reports.record import Record, read_record
+from distillery_core.reports.record import Record, Verdict, line_of, read_record
 from distillery_core.reports.training_conclusions import conclusions
 from distillery_core.reports.training_record import read_training
 from distillery_core.stages.project import Project
+from distillery_core.types import Level
+from distillery_core.verdicts.criteria import Words
+from distillery_core.verdicts.decision import EVERY_LINE
+from distillery_core.verdicts.judgement import LineResult
 from tests.reports.training_files import write_run
 
 CASES = yaml.safe_load(
@@ -31,8 +35,21 @@ def _changed(record: Record, case: dict[str, Any]) -> Record:
         for line in record.decision.lines
     )
     decision = record.decision.model_copy(update={"lines": lines})
+    if case.get("verdict") == "OK":
+        decision = _all_well(decision, record.words)
     shown = {**record.shown, **case.get("shown", {})}
     return record.model_copy(update={"shown": shown, "decision": decision})
+
+
+def _all_well(decision: Verdict, words: Words) -> Verdict:
+    """As `decide` gives it where all lines are well: the catch-all decides."""
+    lines = tuple(
+        line if line.level == "NOT_APPLICABLE" else line.model_copy(update={"level": "OK"})
+        for line in decision.lines
+    )
+    every = LineResult(EVERY_LINE, "Every line", Level.OK, "17 lines are within their limits")
+    update = {"word": words.ok, "level": "OK", "deciding": line_of(every, words), "lines": lines}
+    return decision.model_copy(update=update)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
@@ -44,6 +61,9 @@ def test_what_is_concluded(case: dict[str, Any], record: Record, tmp_path: Path)
     titles = [one.title for one in found]
     assert not set(case.get("says", [])) - set(titles)
     assert not set(case.get("silent", [])) & set(titles)
+    told = "\n".join(f"{one.title} {one.text}" for one in found)
+    assert not [part for part in case.get("holds", []) if part not in told]
+    assert not [part for part in case.get("lacks", []) if part in told]
     assert all(one.text.endswith(".") and " nan" not in one.text for one in found)
 
 

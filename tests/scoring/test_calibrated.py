@@ -25,7 +25,7 @@ def calibrated(filter_: Filter, model_dir: Path, tmp_path: Path) -> Path:
     halved = {"scores": (0.0, 10.0), "calibrated": (0.0, 5.0), "half_width": 1.5}
     calibration = ScoreCalibration(
         rows=300,
-        isotonic=True,
+        map="isotonic",
         mae=1.0,
         reason="a test",
         dimensions=dict.fromkeys(filter_.dimensions, halved),  # type: ignore[misc]

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from distillery_core.cli.main import main
 from distillery_core.errors import CheckFailed, GateClosed, UserError
 from distillery_core.filters import Filter, resolve_filter
 from distillery_core.publish import promotion
 from distillery_core.stages import evaluate, gates, promote, score, status
 from distillery_core.stages.project import Project
+from distillery_core.student.checkpoint import model_sha256
 
 
 def crisis(project: Project) -> Filter:
@@ -98,6 +100,28 @@ def test_training_again_does_not_take_the_model_in_use_away(judged: Project, cor
     assert promote.keep_promoted(judged, crisis(judged)) is None
     found = score.score(judged, "crisis:v1", input=corpus, output=judged.root / "scores.jsonl")
     assert (found.promoted, found.model_dir) == (True, kept)
+
+
+def test_training_over_the_filters_own_folder_by_name_keeps_the_model_in_use(
+    judged: Project,
+    judged_once: Path,
+    corpus: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The seed's form of the command, which names the folder that is the default anyway."""
+    approve(judged)
+    entry = promote.promote(judged, crisis(judged))
+    monkeypatch.chdir(judged.root)
+    own = "filters/crisis/v1"
+    asked = ["--model-name", str(judged_once.parent / "base"), "--epochs", "1", "--seed", "7"]
+    asked += ["--max-length", "64", "--no-mlflow"]
+    assert main(["train", "--filter", own, "--output-dir", own, *asked]) == 0, capsys.readouterr()
+    trained = judged.home(crisis(judged)) / "model"
+    assert model_sha256(trained) != entry.model_sha256
+    found = score.score(judged, "crisis", input=corpus, output=judged.root / "scores.jsonl")
+    assert (found.promoted, found.summary.scored) == (True, 350)
+    assert model_sha256(found.model_dir) == entry.model_sha256
 
 
 def test_other_score_rules_than_those_promoted_are_refused(judged: Project, corpus: Path) -> None:

@@ -23,6 +23,7 @@ from distillery_core.student.predict import forward
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.shape import shape_of
 from distillery_core.student.target import target_for
+from distillery_core.student.training import train
 
 Make = Callable[..., TrainSettings]
 FLASH = "flash_attention_2"
@@ -71,6 +72,21 @@ def test_a_decoder_is_packed_unasked_where_flash_attention_is_there(
     assert not packs(encoder, asked, here)
 
 
+@pytest.mark.parametrize("method", ["full", "frozen"])
+def test_flex_attention_on_a_cpu_is_refused(
+    method: str, filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
+) -> None:
+    asked = settings(attention="flex_attention", method=method)
+    with pytest.raises(UserError, match="flex_attention trains only on a GPU"):
+        train(filter_, data_dir, tmp_path, asked)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_misspelt_attention_is_refused() -> None:
+    with pytest.raises(UserError, match="'flsh', not one of auto, sdpa, eager, flash_attention_2"):
+        TrainSettings(attention="flsh")
+
+
 def test_flash_attention_gives_way_to_what_computes_float32(
     filter_: Filter, settings: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +99,7 @@ def test_flash_attention_gives_way_to_what_computes_float32(
 
     monkeypatch.setattr("transformers.modeling_utils.lazy_import_flash_attention", lambda *_: None)
     AttentionInterface.register(name, refuse)
+    monkeypatch.setattr("distillery_core.student.settings.ATTENTIONS", ("auto", name))
     article = [Encoded("1", (5, 6, 7), cut=False)]
     torch.manual_seed(0)
     expected = forward(build(settings(), filter_.dimensions).model, article, 0)

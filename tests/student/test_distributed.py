@@ -60,6 +60,7 @@ def both(
     common = {
         "model_name": str(base("bert")), "max_length": 64, "epochs": 2, "learning_rate": 5e-3,
         "precision": "float32", "device": "cpu", "threads": 1, "micro_batch_tokens": 300,
+        "bucket_by_length": True,
     }  # fmt: skip
     runs = {
         "full": common,

@@ -21,6 +21,8 @@ from distillery_core.student.memory import (
     largest_that_fits,
     out_of_memory,
 )
+from distillery_core.student.settings import TrainSettings
+from distillery_core.student.training import train
 
 LIMITED = """
 import json, resource, sys
@@ -113,6 +115,33 @@ def test_a_packed_row_is_not_counted_as_if_it_were_padded() -> None:
     error = out_of_memory(1, row, 64, sum(lengths))
     assert "2,042 tokens in all" in str(error)
     assert "--tokens-per-batch 1021" in str(error.hint)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("accelerate.Accelerator.backward", "out of memory at step 1: 8 articles at a time (t"),
+        ("torch.optim.AdamW.step", "out of memory in the optimizer's update of step 1: "),
+        ("distillery_core.student.training.forward", "out of memory in the evaluation after step "),
+    ],
+)
+def test_wherever_memory_runs_out_it_is_the_users_error(
+    place: str,
+    said: str,
+    filter_: Filter,
+    data_dir: Path,
+    settings: Callable[..., TrainSettings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(place, lambda *_, **named: torch.empty(1 << 50))
+    asked = settings(micro_batch_tokens=2000, packing=False)
+    with pytest.raises(UserError, match="out of memory") as caught:
+        train(filter_, data_dir, tmp_path, asked)
+    assert said in str(caught.value)
+    assert "tokens in all, of a batch of" in str(caught.value)
+    assert caught.value.hint
+    assert isinstance(caught.value.__cause__, RuntimeError)
 
 
 def test_what_counts_as_running_out() -> None:

@@ -20,6 +20,7 @@ from distillery_core.student import frozen_features, plan
 from distillery_core.student.frozen_heads import fit_ridge
 from distillery_core.student.plan import choice_of
 from distillery_core.student.predict import load_model, predict
+from distillery_core.student.run import Say
 from distillery_core.student.settings import Method, TrainSettings
 from distillery_core.student.shape import shape_of
 from distillery_core.student.step_memory import GIB
@@ -33,9 +34,11 @@ Make = Callable[..., TrainSettings]
 def trained(
     filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
 ) -> Callable[..., TrainResult]:
-    def run(family: str = "qwen2", **overrides: object) -> TrainResult:
+    def run(
+        family: str = "qwen2", say: Say = lambda line: None, **overrides: object
+    ) -> TrainResult:
         asked = settings(family, micro_batch_tokens=2000, **overrides)
-        return train(filter_, data_dir, tmp_path / "out", asked)
+        return train(filter_, data_dir, tmp_path / "out", asked, say=say)
 
     return run
 
@@ -167,7 +170,10 @@ def test_a_frozen_base_is_read_once(
     trained: Callable[..., TrainResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = str(tmp_path / "cache")
-    first = trained("bert", method="frozen", cache_dir=cache)
+    lines: list[str] = []
+    first = trained("bert", lines.append, method="frozen", cache_dir=cache)
+    assert any("parameters" in line for line in lines)
+    assert not any("Warm-up" in line for line in lines), "there are no steps to warm up in"
     monkeypatch.setattr(frozen_features, "_computed", lambda *_: pytest.fail("read again"))
     again = trained("bert", method="frozen", cache_dir=cache)
     assert again.best_val_mae == first.best_val_mae

@@ -116,6 +116,10 @@ def test_a_killed_run_goes_on_bit_for_bit(
     for key in ("num_trainable_parameters", "weights_moved", "best_val_mae", "total_steps"):
         assert resumed.metadata[key] == whole.metadata[key]
     assert resumed.metadata["complete"] is True
+    assert model_sha256(out / "model") == model_sha256(tmp_path / "model")
+    for path in (out / "model").glob("adapter/adapter_config.json"):
+        names = json.loads(path.read_text())["target_modules"]
+        assert names == sorted(names), "the same in every process"
 
 
 def changed(settings: TrainSettings, **values: object) -> TrainSettings:
@@ -250,13 +254,49 @@ def test_a_batch_size_that_was_found_is_not_sought_again(
     asked, out = begun(fit_batch=True)
     path = checkpoints(Path(asked.checkpoint_dir or ""))[-1] / "state.json"
     state = json.loads(path.read_text())
-    tokens, articles = state["at_a_time"]
-    state["at_a_time"] = [tokens // 2, articles // 2]
+    tokens, articles, may_pad = state["at_a_time"]
+    state["at_a_time"] = [tokens // 2, articles // 2, may_pad]
     path.write_text(json.dumps(state))
     lines: list[str] = []
     resumed = train(filter_, data_dir, out, asked, say=lines.append)
     assert resumed.metadata["micro_batch_tokens"] == tokens // 2
     assert not any("fit at a time" in line for line in lines)
+
+
+def test_a_run_that_ran_out_of_memory_goes_on_in_smaller_pieces(
+    begun: Callable[..., tuple[TrainSettings, Path]], filter_: Filter, data_dir: Path
+) -> None:
+    """As the error's hint says: --resume with --tokens-per-batch, or with --batch-size auto."""
+    asked, out = begun()
+    lines: list[str] = []
+    path = checkpoints(Path(asked.checkpoint_dir or ""))[-1] / "state.json"
+    state = json.loads(path.read_text())
+    state["identity"]["gradient_checkpointing"] = True  # smaller pieces may not need it
+    path.write_text(json.dumps(state))
+    with pytest.raises(CheckFailed, match="gradient_checkpointing was True"):
+        train(filter_, data_dir, out, asked)
+    fewer = changed(asked, micro_batch_tokens=256)
+    resumed = train(filter_, data_dir, out, fewer, say=lines.append)
+    assert resumed.metadata["micro_batch_tokens"] == 256
+    assert any(line.startswith("256 tokens at a time, not 512 as before") for line in lines), lines
+    lines.clear()
+    fitted = changed(asked, fit_batch=True)
+    assert train(filter_, data_dir, out, fitted, say=lines.append).metadata["complete"] is True
+    assert any("articles fit at a time" in line for line in lines)
+
+
+def test_a_run_that_begins_anew_says_what_it_leaves_behind(
+    begun: Callable[..., tuple[TrainSettings, Path]], filter_: Filter, data_dir: Path
+) -> None:
+    asked, out = begun()
+    anew = changed(asked, resume=None)
+    told: list[list[str]] = []
+    for _ in range(2):  # the second run finds the checkpoints of one that ended
+        told.append([])
+        train(filter_, data_dir, out, anew, say=told[-1].append)
+    found = [[line for line in lines if "An earlier run was" in line] for lines in told]
+    assert [len(lines) for lines in found] == [1, 0]
+    assert "step_2" in found[0][0]
 
 
 def test_a_run_that_would_pack_or_attend_in_another_way_is_refused(

@@ -23,7 +23,18 @@ def test_every_mistake_is_named_at_once() -> None:
     assert "'steps', not one of linear, cosine" in str(caught.value)
 
 
-@pytest.mark.parametrize("bad", [{"weight_decay": -1.0}, {"learning_rate": float("nan")}])
-def test_a_single_mistake(bad: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"weight_decay": -1.0},
+        {"weight_decay": float("inf")},
+        {"learning_rate": float("nan")},
+        {"memory_limit_gib": float("inf")},
+        {"memory_limit_gib": float("nan")},
+        {"max_grad_norm": float("inf")},
+        {"attention": "flash_atention_2"},
+    ],
+)
+def test_a_single_mistake(bad: dict[str, object]) -> None:
     with pytest.raises(UserError, match=next(iter(bad))):
         TrainSettings(**bad)  # type: ignore[arg-type]

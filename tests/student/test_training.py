@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.student import saving, training
+from distillery_core.student.arrangement import arrange
 from distillery_core.student.beginning import train_evaluated
 from distillery_core.student.checkpoint import model_sha256
 from distillery_core.student.optimisation import warmup_used
@@ -155,6 +158,34 @@ def test_numbers_are_pinned_with_and_without_accumulation(
     maes = [result.best_val_mae for result in runs]
     assert maes == pytest.approx([maes[0]] * 4, abs=5e-3)
     assert runs[0].history[0].padding_waste == 0.0 < runs[3].history[0].padding_waste < 0.1
+
+
+@pytest.mark.parametrize("packing", [None, False])
+def test_how_pieces_are_cut_decides_no_step(
+    packing: bool | None, filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
+) -> None:
+    """Packed and padded: --tokens-per-batch and --batch-size auto leave the batches as they are."""
+    cuts: list[dict[str, object]] = [{}, {"micro_batch_tokens": 256}, {"fit_batch": True}]
+    runs = [
+        run(filter_, data_dir, tmp_path / str(number), settings(packing=packing, **cut))
+        for number, cut in enumerate(cuts)
+    ]
+    assert [one.metadata["micro_batch_tokens"] for one in runs] == [512, 256, 512]
+    assert not any(one.metadata["bucketed_by_length"] for one in runs)
+    losses = [one.history[0].running_loss for one in runs]
+    assert losses == pytest.approx([losses[0]] * len(cuts), rel=1e-4)
+
+
+@pytest.mark.parametrize("cut", [{}, {"micro_batch_tokens": 256}, {"fit_batch": True}])
+@pytest.mark.parametrize(("device", "asked", "bucketed"), [
+    ("cpu", None, False), ("cpu", True, True), ("cuda", None, True), ("cuda", False, False),
+])  # fmt: skip
+def test_batches_are_of_like_length_on_a_gpu_or_where_that_is_asked_for(
+    device: str, asked: bool | None, bucketed: bool, cut: dict[str, Any]
+) -> None:
+    chosen = TrainSettings(attention="eager", packing=False, bucket_by_length=asked, **cut)
+    where: Any = SimpleNamespace(device=torch.device(device), num_processes=1)
+    assert arrange(chosen, 0, None, where).bucketed is bucketed
 
 
 def test_bf16_learns_the_same_but_for_rounding(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,10 +13,11 @@ import typer
 from typer.core import TyperCommand
 
 from distillery_core.cli import options
+from distillery_core.cli.app import Interrupted
 from distillery_core.cli.console import note, only_json, print_json, say
 from distillery_core.cli.verb import single, verb
 from distillery_core.cli.work import work
-from distillery_core.errors import UserError
+from distillery_core.errors import DistilleryError, UserError
 
 app = single()
 
@@ -48,8 +53,8 @@ def _batch_size(text: str) -> int | str:
 
 
 def _above_zero(value: float | None) -> float | None:
-    if value is not None and not value > 0:
-        raise typer.BadParameter("a number above 0")
+    if value is not None and not 0 < value < inf:
+        raise typer.BadParameter("a finite number above 0")
     return value
 
 
@@ -184,12 +189,16 @@ def train(
     from distillery_core.stages.train import config_filter, is_main_process
     from distillery_core.stages.train import train as train_student
 
-    if devices is not None and devices > 1 and not plan:
-        _launch(ctx.obj, devices)
+    several = devices is not None and devices > 1
+    if several and plan:
+        raise UserError("the plan is for one device", "--devices", "leave it out, with --plan")
     reference = filter or _named_by(config, config_filter)
     project, chosen = options.chosen_filter(reference)
     if output_dir is not None:
         options.refuse_unwritable(output_dir / "training_metadata.json")
+    if several:
+        with _told_how_to_go_on(project, chosen, resume):
+            _launch(ctx.obj, devices)
     overrides = options.given(
         method=method,
         model_name=model_name,
@@ -220,7 +229,12 @@ def train(
     if plan:
         _plan(project, chosen, device or AUTO, data_dir, config, overrides, json)
         return
-    with only_json(json), work("train") as task:
+    with (
+        _one_voice(),
+        _told_how_to_go_on(project, chosen, resume),
+        only_json(json),
+        work("train") as task,
+    ):
         result = train_student(
             project,
             chosen,
@@ -240,6 +254,37 @@ def train(
     say(f"{project.relative(result.model_dir)}: validation MAE {result.best_val_mae:.3f}")
     note(_advice(result.best_val_mae))
     note(f"  -> distillery evaluate --filter {reference}")
+
+
+@contextmanager
+def _told_how_to_go_on(project: Any, filter: Any, resumed: str | None) -> Iterator[None]:
+    """Ctrl-C in the block says whether there is a checkpoint to go on from."""
+    from distillery_core.stages.train import checkpoint_since
+
+    began = time.time()
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        written = checkpoint_since(project, filter, began)
+        if written is not None:
+            how = f"--resume goes on from the last checkpoint, {project.relative(written)}"
+        elif resumed:
+            how = "the same command goes on from the checkpoint that it began with"
+        else:
+            how = "there is no checkpoint yet, the same command begins anew"
+        raise Interrupted(how) from error
+
+
+@contextmanager
+def _one_voice() -> Iterator[None]:
+    """Of several processes with the same error the first one prints it."""
+    from distillery_core.student.launch import let_the_first_speak
+
+    try:
+        yield
+    except (DistilleryError, Interrupted):
+        let_the_first_speak()
+        raise
 
 
 def _named_by(config: Path | None, config_filter: Any) -> str:
@@ -272,7 +317,7 @@ def _plan(
         say(line)
 
 
-def _launch(arguments: list[str], devices: int) -> None:
+def _launch(arguments: list[str], devices: int | None) -> None:
     """Start the same command once a device; ends with its exit code."""
     from distillery_core.student.launch import launch
 
@@ -283,7 +328,7 @@ def _launch(arguments: list[str], devices: int) -> None:
             kept.pop()
         elif not word.startswith("--devices="):
             kept.append(word)
-    raise typer.Exit(launch(["train", *kept], devices))
+    raise typer.Exit(launch(["train", *kept], devices or 1))
 
 
 def _advice(mae: float) -> str:
