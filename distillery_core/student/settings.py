@@ -57,7 +57,7 @@ class TrainSettings:
         schedule: how the rate falls after the warm-up.
         max_grad_norm: gradients are clipped to this norm.
         dropout: hidden and attention dropout; None keeps the base model's own. 0 is the default
-            because dropout costs time: packed on a CPU, MiniLM with its own 0.1 takes 1.7 times as
+            because dropout costs time: packed on a CPU, MiniLM with its own 0.1 takes 1.5 times as
             long as without (docs/benchmarks.md).
         pooling: what the head of a BERT base reads, the first token or the mean of all; auto is
             what the base was pretrained for (mean_pooling.py). Other bases have their own way.
