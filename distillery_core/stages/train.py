@@ -72,14 +72,18 @@ def plan(
     data_dir: Path | None = None,
     config: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
+    usd_per_hour: float | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Plan:
     """What training would take on a device, from the base's configuration alone.
 
     Args:
         device: auto, cpu, cuda, or the name of a card ("RTX 4090", "A100 80GB").
+        usd_per_hour: what the device costs, in place of the price in the table of cards.
+        say: told what could not be had of the base's description.
 
     Raises:
-        UserError: the base or the card is not known, or weights are to be shared out.
+        UserError: the base or the card is not known, weights are to be shared out, or no price.
     """
     from distillery_core.student.auto import pooling_of
     from distillery_core.student.plan import make_plan, workload
@@ -89,8 +93,8 @@ def plan(
     settings = resolved(filter, config, overrides or {})
     if settings.fsdp:
         raise UserError("the plan is for one device", "--fsdp", "leave it out, with --plan")
-    shape = shape_of(settings.model_name, len(filter.dimensions), pooling_of(settings))
-    target = target_for(device, settings.memory_limit_gib)
+    shape = shape_of(settings.model_name, len(filter.dimensions), pooling_of(settings, say))
+    target = target_for(device, settings.memory_limit_gib, usd_per_hour)
     folder = data_dir or project.training_dir(filter)
     chars = _char_counts(folder / "train.jsonl", filter)
     work = workload(chars, settings.max_length, f"estimated from {project.relative(folder)}")

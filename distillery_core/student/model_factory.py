@@ -102,6 +102,11 @@ def build(
     return Built(model, tokenizer, head, base_config_sha256, by_mean, attention)
 
 
+def inside_adapters(model: Any) -> Any:
+    """The model that adapters are around; a model without any is that itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def is_head(model: Any, parameter: str) -> bool:
     """Whether a parameter stands above the last layer: the regression head, and a pooler."""
     base = f"{model.base_model_prefix}."

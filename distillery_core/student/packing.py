@@ -18,6 +18,7 @@ from torch import Tensor
 from distillery_core.student.attention import BY_ARTICLE, Articles
 from distillery_core.student.data import Encoded
 from distillery_core.student.last_layer import only_for, parts_by_token
+from distillery_core.student.model_factory import inside_adapters
 
 _DECODERS = frozenset({"qwen2", "qwen3", "llama", "mistral", "smollm3", "gemma"})
 """Decoders that do nothing across tokens but attention. Hybrids (Qwen3.5, Jamba) carry a state from
@@ -47,7 +48,7 @@ def is_packable(model: Any) -> bool:
     """Whether attention.py can do what a base's own attention does: all to all or from left to
     right, without a window or capped scores, in a decoder known here or in BERT. Other encoders
     number positions or pool in ways of their own."""
-    config = _plain(model).config.get_text_config()
+    config = inside_adapters(model).config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     capped = getattr(config, "attn_logit_softcapping", None)
     window = getattr(config, "sliding_window", None)
@@ -57,7 +58,7 @@ def is_packable(model: Any) -> bool:
 
 def attend_by_article(model: Any) -> None:
     """Have a model keep packed articles apart by attention.py."""
-    _plain(model).set_attn_implementation(BY_ARTICLE)
+    inside_adapters(model).set_attn_implementation(BY_ARTICLE)
 
 
 def packs(positions: Sequence[int], lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
@@ -78,7 +79,7 @@ def packs(positions: Sequence[int], lengths: Sequence[int], max_tokens: int) -> 
 
 def packed_logits(model: Any, articles: Sequence[Encoded], device: torch.device) -> Tensor:
     """The head's outputs [articles, outputs], each from its article's last or first token."""
-    plain = _plain(model)
+    plain = inside_adapters(model)
     body = getattr(plain, plain.base_model_prefix)
     row = _Row.of(articles, plain, device)
     with only_for(parts_by_token(body), row.read, row.ids.shape[1]):
@@ -122,13 +123,11 @@ class _Row:
         )
 
 
-def _plain(model: Any) -> Any:
-    """The model inside its adapters."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
 def _is_known_decoder(model: Any) -> bool:
-    return _is_decoder(model) and _plain(model).config.get_text_config().model_type in _DECODERS
+    return (
+        _is_decoder(model)
+        and inside_adapters(model).config.get_text_config().model_type in _DECODERS
+    )
 
 
 def _is_decoder(model: Any) -> bool:

@@ -54,7 +54,7 @@ def _effort(plan: Plan, choice: Choice) -> str:
     if hours is None:
         return "its speed on this device is not known"
     time = f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.0f} min"
-    cost = "no price known"
+    cost = "no price known (--usd-per-hour names one)"
     if usd is not None:
         cost = f"about {usd:.2f} USD at {plan.target.usd_per_hour:g} USD/h"
     return f"about {time} at {ASSUMED_UTILISATION:.0%} of the peak, {cost}"

@@ -23,7 +23,12 @@ from distillery_core.student.device import cpu_threads, pick_device, pick_thread
 from distillery_core.student.headed import HEAD, load_headed
 from distillery_core.student.metrics import Array
 from distillery_core.student.model_card import ModelCard, read_card
-from distillery_core.student.model_factory import FUSED, quiet_transformers, set_padding
+from distillery_core.student.model_factory import (
+    FUSED,
+    inside_adapters,
+    quiet_transformers,
+    set_padding,
+)
 from distillery_core.student.score_calibration import ScoreCalibration, read_calibration
 from distillery_core.student.settings import Device
 from distillery_core.types import SCORE_MAX, SCORE_MIN, Article
@@ -173,7 +178,7 @@ def forward(
 def _attending_in_float32(model: Any) -> Iterator[None]:
     """Within the block flash attention, which computes no float32, gives way to the fused one: an
     evaluation and the scorer compute alike."""
-    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+    plain = inside_adapters(model)
     used = plain.config._attn_implementation
     if not str(used).startswith("flash"):
         yield

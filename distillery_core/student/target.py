@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from math import inf
 
 import torch
 
@@ -42,17 +43,26 @@ class Target:
         return self.bf16 if precision == "auto" else precision == "bf16"
 
 
-def target_for(device: str, memory_gib: float | None = None) -> Target:
+def target_for(
+    device: str, memory_gib: float | None = None, usd_per_hour: float | None = None
+) -> Target:
     """A device by name ("RTX 4090", "A100 80GB", "RTX 4090 16 GB"), or the one at hand.
 
     Args:
         memory_gib: plan as if it had so much memory.
+        usd_per_hour: what it costs, in place of the table's price.
 
     Raises:
-        UserError: no such card is known.
+        UserError: no such card is known, or the price is no amount.
     """
     target = _at_hand(device) if device in _AT_HAND else _from_table(device)
-    return target if memory_gib is None else replace(target, memory=memory_gib * GIB)
+    if memory_gib is not None:
+        target = replace(target, memory=memory_gib * GIB)
+    if usd_per_hour is None:
+        return target
+    if not 0 <= usd_per_hour < inf:
+        raise UserError(f"{usd_per_hour} is no price", "--usd-per-hour", "dollars, 0 or more")
+    return replace(target, usd_per_hour=usd_per_hour)
 
 
 def _at_hand(device: str) -> Target:

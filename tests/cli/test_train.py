@@ -30,6 +30,22 @@ def test_the_plan_is_printed_and_nothing_is_loaded(
     assert printed.rstrip().endswith("--method auto takes qlora.")
 
 
+def test_the_plan_takes_a_price_of_ones_own(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    options = ["train", "--config", CONFIG, "--plan", "--device", "RTX 4090 16GB"]
+    assert main(options) == 0
+    assert "no price known (--usd-per-hour names one)" in capfd.readouterr().out
+    assert main([*options, "--usd-per-hour", "0.5", "--json"]) == 0
+    qlora = json.loads(capfd.readouterr().out)["methods"][-1]
+    assert qlora["usd"] == pytest.approx(0.5 * qlora["hours"], abs=0.01)
+    for no_price in ("-1", "nan", "inf"):
+        assert main([*options, "--usd-per-hour", no_price]) == 2
+    assert main(["train", "--config", CONFIG, "--usd-per-hour", "0.5"]) == 2
+    assert "only the plan has a price" in capfd.readouterr().err
+
+
 def test_the_plan_as_json(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

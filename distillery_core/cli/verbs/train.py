@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import inf
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,12 +51,6 @@ def _batch_size(text: str) -> int | str:
     return int(text)
 
 
-def _above_zero(value: float | None) -> float | None:
-    if value is not None and not 0 < value < inf:
-        raise typer.BadParameter("a finite number above 0")
-    return value
-
-
 @verb(
     app,
     "distillery train --filter uplifting",
@@ -90,6 +83,10 @@ def train(
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say what fits the device, how long, what it costs.")
     ] = False,
+    usd_per_hour: Annotated[
+        float | None,
+        typer.Option(help="With --plan: what the device costs; default: a typical rent."),
+    ] = None,
     method: Annotated[
         str | None,
         typer.Option(
@@ -172,8 +169,7 @@ def train(
     memory_limit_gib: Annotated[
         float | None,
         typer.Option(
-            callback=_above_zero,
-            help="Memory to count on; default: what the device has, or a container leaves.",
+            help="Memory to count on; default: what the device has, or a container leaves."
         ),
     ] = None,
     threads: options.ThreadsOption = None,
@@ -187,18 +183,22 @@ def train(
     from go to training/checkpoints/<filter>_<version>/.
     """
     from distillery_core.stages.train import config_filter, is_main_process
+    from distillery_core.stages.train import plan as plan_training
     from distillery_core.stages.train import train as train_student
 
-    several = devices is not None and devices > 1
+    processes = devices or 1
+    several = processes > 1
     if several and plan:
         raise UserError("the plan is for one device", "--devices", "leave it out, with --plan")
+    if usd_per_hour is not None and not plan:
+        raise UserError("only the plan has a price", "--usd-per-hour", "give it with --plan")
     reference = filter or _named_by(config, config_filter)
     project, chosen = options.chosen_filter(reference)
     if output_dir is not None:
         options.refuse_unwritable(output_dir / "training_metadata.json")
     if several:
         with _told_how_to_go_on(project, chosen, resume):
-            _launch(ctx.obj, devices)
+            _launch(ctx.obj, processes)
     overrides = options.given(
         method=method,
         model_name=model_name,
@@ -227,7 +227,18 @@ def train(
         threads=threads,
     )
     if plan:
-        _plan(project, chosen, device or AUTO, data_dir, config, overrides, json)
+        with only_json(json):
+            found = plan_training(
+                project,
+                chosen,
+                device=device or AUTO,
+                data_dir=data_dir,
+                config=config,
+                overrides=overrides,
+                usd_per_hour=usd_per_hour,
+                say=note,
+            )
+        _show_plan(found, json)
         return
     with (
         _one_voice(),
@@ -294,22 +305,9 @@ def _named_by(config: Path | None, config_filter: Any) -> str:
     return found
 
 
-def _plan(
-    project: Any,
-    filter: Any,
-    device: str,
-    data_dir: Path | None,
-    config: Path | None,
-    overrides: dict[str, Any],
-    as_json: bool,
-) -> None:
-    from distillery_core.stages.train import plan
+def _show_plan(found: Any, as_json: bool) -> None:
     from distillery_core.student.plan_text import plan_json, plan_lines
 
-    with only_json(as_json):
-        found = plan(
-            project, filter, device=device, data_dir=data_dir, config=config, overrides=overrides
-        )
     if as_json:
         print_json(plan_json(found))
         return
@@ -317,7 +315,7 @@ def _plan(
         say(line)
 
 
-def _launch(arguments: list[str], devices: int | None) -> None:
+def _launch(arguments: list[str], processes: int) -> None:
     """Start the same command once a device; ends with its exit code."""
     from distillery_core.student.launch import launch
 
@@ -328,7 +326,7 @@ def _launch(arguments: list[str], devices: int | None) -> None:
             kept.pop()
         elif not word.startswith("--devices="):
             kept.append(word)
-    raise typer.Exit(launch(["train", *kept], devices or 1))
+    raise typer.Exit(launch(["train", *kept], processes))
 
 
 def _advice(mae: float) -> str:
