@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,15 +36,22 @@ def pick_precision(precision: Precision, device: torch.device) -> Precision:
     return "bf16" if has_bf16() else "float32"
 
 
+def usable_cores() -> int:
+    """Cores that this process may use: of a container or a share of the machine, only its own."""
+    import joblib
+
+    return int(joblib.cpu_count())
+
+
 def pick_threads(asked: int | None) -> int:
-    """CPU threads to compute with.
+    """CPU threads to compute with: what is asked for, at most one for each core.
 
     One on up to two cores: two OpenMP threads that wait for each other on a shared machine were
     measured up to 6x slower than one.
     """
+    cores = usable_cores()
     if asked is not None:
-        return asked
-    cores = os.cpu_count() or 1
+        return min(asked, cores)
     return 1 if cores <= 2 else min(cores // 2, _MOST_THREADS)
 
 

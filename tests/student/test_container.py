@@ -1,15 +1,24 @@
-"""A container's memory, from folders as Linux lays them out."""
+"""A container's memory, from folders as Linux lays them out; the cores that a process may use."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from distillery_core.student import container, target
+from distillery_core.student.device import pick_threads, usable_cores
 from distillery_core.student.step_memory import GIB
 
 UNLIMITED = "9223372036854771712"
+_ON_ONE_CORE = """import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from distillery_core.student.device import pick_threads, usable_cores
+print(usable_cores(), pick_threads(8))
+"""
 
 
 @pytest.mark.parametrize(
@@ -69,3 +78,16 @@ def test_the_plan_counts_on_the_smaller_of_machine_and_container(
     found = target.target_for("cpu").memory
     assert found == (pytest.approx(0.94 * GIB) if counts else machine)
     assert target.target_for("cpu", memory_gib=3).memory == 3 * GIB, "what is asked for wins"
+
+
+def test_no_more_threads_than_cores() -> None:
+    cores = usable_cores()
+    assert pick_threads(5000) == cores
+    assert pick_threads(1) == 1
+    assert pick_threads(None) <= cores
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no CPU affinity here")
+def test_only_the_cores_of_this_process_count() -> None:
+    found = [sys.executable, "-c", _ON_ONE_CORE]
+    assert subprocess.run(found, capture_output=True, text=True, check=True).stdout == "1 1\n"
