@@ -20,6 +20,9 @@ from distillery_core.errors import UserError
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 LOCAL_STORE = Path(".distillery") / "mlflow.db"
 LOCAL_ARTIFACTS = Path(".distillery") / "mlflow-artifacts"
+_FIRST_CALL = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+"""How long a server may keep the first question waiting, in seconds and further tries. MLflow's own
+patience, 120 and 7, is for one that is known to be there: it is minutes of silence otherwise."""
 _MOST_CHARS = 6000
 
 log = logging.getLogger(__name__)
@@ -85,7 +88,8 @@ class MlflowTracker:
     def end(self, status: str) -> None:
         """Close the run, if one was opened."""
         if self._opened is not None:
-            self.client.set_terminated(self.run_id, status=status)
+            client, run_id = self._opened
+            self._safely(lambda: client.set_terminated(run_id, status=status))
 
     def _run(self) -> tuple[Any, str]:
         if self._opened is None:
@@ -206,18 +210,32 @@ def _open_run(
         raise UserError(
             f"MLflow cannot be reached: {str(error).splitlines()[0]}",
             where=address,
-            hint=f"start the server, or unset {URI_VARIABLE} to keep runs in {LOCAL_STORE}",
+            hint=f"start the server, or unset {URI_VARIABLE} to keep runs in {LOCAL_STORE}; "
+            "MLFLOW_HTTP_REQUEST_TIMEOUT=60 waits longer for a slow one",
         ) from error
     return client, run.info.run_id
 
 
 def _experiment_id(client: Any, name: str, project: Path | None) -> str:
     """The experiment's id, made if need be; a local one keeps its artefacts in the project."""
-    found = client.get_experiment_by_name(name)
+    with _variables(_FIRST_CALL):
+        found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
     location = (project / LOCAL_ARTIFACTS).resolve().as_uri() if project else None
     return str(client.create_experiment(name, artifact_location=location))
+
+
+@contextmanager
+def _variables(defaults: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for the block where the user has not."""
+    missing = {name: value for name, value in defaults.items() if name not in os.environ}
+    os.environ.update(missing)
+    try:
+        yield
+    finally:
+        for name in missing:
+            del os.environ[name]
 
 
 @contextmanager

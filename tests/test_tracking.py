@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from distillery_core import tracking
 from distillery_core.errors import UserError
 from distillery_core.tracking import NO_TRACKER, MlflowTracker, store_uri, track
 
@@ -89,6 +93,36 @@ def test_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
         tracker.params({"epochs": 3})
 
 
+@pytest.mark.parametrize("listens", [False, True], ids=["nobody listens", "nobody answers"])
+def test_a_server_that_cannot_be_reached_is_said_soon(
+    listens: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(tracking._FIRST_CALL, "MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    began = time.monotonic()
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        if listens:
+            silent.listen()
+        server = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            pytest.raises(UserError, match="MLflow cannot be reached"),
+            track("x", tmp_path, uri=server) as tracker,
+        ):
+            tracker.params({"epochs": 3})
+    assert time.monotonic() - began < 15
+    assert not [name for name in tracking._FIRST_CALL if name in os.environ]
+
+
+def test_the_users_own_patience_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, other = tracking._FIRST_CALL
+    monkeypatch.setenv(own, "60")
+    with tracking._variables(tracking._FIRST_CALL):
+        assert os.environ[own] == "60"
+        assert os.environ[other] == "1"
+    assert os.environ[own] == "60"
+    assert other not in os.environ
+
+
 def test_a_stage_that_records_nothing_leaves_no_store(tmp_path: Path) -> None:
     with pytest.raises(UserError), track("refused", tmp_path):
         raise UserError("the dataset cannot be used")
@@ -103,7 +137,8 @@ def test_a_server_that_fails_on_the_way_is_a_warning(
         gone = MlflowTracker(lambda: (tracker.client, "0" * 32))
         with caplog.at_level(logging.WARNING):
             gone.metrics({"val/mae": 1.0}, 1)
-    assert "MLflow did not take a record" in caplog.text
+            gone.end("FINISHED")
+    assert caplog.text.count("MLflow did not take a record") == 2
 
 
 def test_off_is_off() -> None:

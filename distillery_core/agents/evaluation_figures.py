@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,12 +49,16 @@ class DimensionResult:
 
 @dataclass(frozen=True, slots=True)
 class SplitResult:
-    """One split as a row: errors are None where they were not measured."""
+    """One split as a row: errors are None where they were not measured.
+
+    `out_of` is the split's size where the errors are of only a part of it, else None.
+    """
 
     name: str
     articles: int | None
     mae: float | None
     rmse: float | None
+    out_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +166,9 @@ def _word(error: float) -> str:
 
 def split_results(evidence: EvaluationEvidence) -> list[SplitResult]:
     """Train (as the history measured it), validation and test; before any score calibration."""
-    kept = evidence.epochs[evidence.kept_epoch - 1]["train"]
     splits = (("validation", evidence.val), ("test", evidence.test))
     return [
-        SplitResult("train", evidence.metadata.get("train_examples"), kept["mae"], kept["rmse"]),
+        _train_result(evidence),
         *(
             SplitResult(
                 name, len(split), mae(split.raw, split.labels), rmse(split.raw, split.labels)
@@ -173,6 +176,16 @@ def split_results(evidence: EvaluationEvidence) -> list[SplitResult]:
             for name, split in splits
         ),
     ]
+
+
+def _train_result(evidence: EvaluationEvidence) -> SplitResult:
+    kept = evidence.epochs[evidence.kept_epoch - 1]["train"]
+    examples = evidence.metadata.get("train_examples")
+    recorded = evidence.metadata.get("train_evaluated_on")
+    evaluated = recorded.get("articles") if isinstance(recorded, Mapping) else None
+    if not isinstance(evaluated, int) or evaluated == examples:
+        return SplitResult("train", examples, kept["mae"], kept["rmse"])
+    return SplitResult("train", evaluated, kept["mae"], kept["rmse"], out_of=examples)
 
 
 def epoch_results(evidence: EvaluationEvidence) -> list[EpochResult]:

@@ -17,6 +17,7 @@ from distillery_core.dataset.manifest import Manifest
 from distillery_core.dataset.rows import Example
 from distillery_core.errors import UserError
 from distillery_core.files import sha256_file
+from distillery_core.student.settings import was_frozen
 from distillery_core.verdicts.front_matter import read_report
 
 CHECKPOINT_TOLERANCE = 0.02
@@ -26,8 +27,6 @@ precision move it by thousandths."""
 MOVED_SHARE = 0.5
 """Least share of the trained tensors whose values must have changed. Some may rightly stand still
 (an embedding of a token that no article has), half of them cannot."""
-
-_FROZEN = "frozen"
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def _frozen(metadata: Mapping[str, Any], head: int | None) -> Iterator[str]:
             yield f"the record's weights_moved is not understood: {moved!r:.60}"
         elif changed < MOVED_SHARE * tensors or not changed:
             yield f"{changed} of {tensors} trained tensors have moved since the start"
-    if method == _FROZEN:
+    if was_frozen(str(method)):
         return
     trained, every = metadata.get("num_trainable_parameters"), metadata.get("num_parameters")
     if isinstance(trained, int) and isinstance(every, int):

@@ -115,7 +115,7 @@ MaxLengthOption = Annotated[int | None, typer.Option(min=16, help="Tokens read o
 WarmupOption = Annotated[
     int | None, typer.Option(min=0, help="Warm-up; at most 10 % of all steps are used.")
 ]
-SeedOption = Annotated[int | None, typer.Option(help="Of first weights, order and dropout.")]
+SeedOption = Annotated[int | None, typer.Option(min=0, help="Of first weights, order and dropout.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads, at most one a core.")]
 MLFLOW = typer.Option("--mlflow/--no-mlflow", help="Record parameters, metrics, reports in MLflow.")
 MlflowOption = Annotated[bool, MLFLOW]

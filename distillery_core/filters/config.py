@@ -330,7 +330,7 @@ class Training(Strict):
     weight_decay: float = Field(default=0.01, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
     head_learning_rate: float | None = Field(default=None, gt=0)
-    seed: int = 42
+    seed: int = Field(default=42, ge=0)
     method: Literal["auto", "full", "lora", "qlora", "frozen"] = "auto"
     accumulation: int = Field(default=1, ge=1)
     schedule: Literal["linear", "cosine"] = "linear"

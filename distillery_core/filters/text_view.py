@@ -14,9 +14,11 @@ VIEW_RULE = 1
 GAP = "\n[...]\n"
 _SPACE_SEARCH = 40
 
-# The categories Cc and Cs but for newline and tab; one pass of a pattern costs a tenth of looking
-# up each character's category.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]"
+"""The categories Cc and Cs but for newline and tab; one pass of a pattern costs a tenth of looking
+up each character's category."""
+
+_CONTROL = re.compile(CONTROL)
 
 
 @dataclass(frozen=True, slots=True)

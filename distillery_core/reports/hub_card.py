@@ -15,13 +15,19 @@ import yaml
 from markupsafe import Markup
 
 from distillery_core.filters.filter import Filter
+from distillery_core.filters.text_view import CONTROL
 from distillery_core.reports.calibration_words import calibration_text, deployed
 from distillery_core.reports.formatting import fixed, integer, signed
 from distillery_core.reports.record import Record
 from distillery_core.reports.templates import render_file
 from distillery_core.reports.training_conclusions import conclusions
 from distillery_core.reports.training_document import key_figures
-from distillery_core.reports.training_record import Training, base_name
+from distillery_core.reports.training_record import (
+    NOT_RECORDED,
+    Training,
+    base_name,
+    labelled_by,
+)
 from distillery_core.reports.views import dimensions_of, rivals_of
 
 _HERE = Path(__file__).parent
@@ -92,6 +98,7 @@ def usage(card: Card) -> str:
     room = reading.max_length - len(reading.before) - len(reading.after)
     head = max(1, round(room * reading.head_share))
     facts = {
+        "control": Markup(CONTROL),  # noqa: S704  # our own pattern
         "repo": Markup(card.repo),  # noqa: S704  # `_HUB_ID` checked it
         "calibrated": reading.calibrated,
         "room": room,
@@ -130,7 +137,7 @@ def _metadata(card: Card) -> dict[str, Any]:
 def _model_index(card: Card, metrics: list[dict[str, Any]]) -> dict[str, Any]:
     filter = card.filter
     dataset = {
-        "name": f"{filter.label}, labelled by {filter.config.oracle.name}",
+        "name": f"{filter.label}, labelled by {labelled_by(card.training) or NOT_RECORDED}",
         "type": filter.slug,
         "split": "test",
         "revision": card.hashes.get("dataset_sha256", ""),
@@ -161,7 +168,7 @@ def _context(card: Card) -> dict[str, Any]:
         "version": filter.version,
         "description": config.filter.description,
         "dimensions": filter.dimensions,
-        "oracle": config.oracle.name,
+        "labelled_by": labelled_by(card.training),
         "usage": Markup(usage(card)).rstrip(),  # noqa: S704  # made of numbers and a checked name
         "calibrated": card.reading.calibrated,
         "max_chars": card.reading.max_chars,
@@ -195,6 +202,7 @@ def _origin(card: Card) -> Iterator[tuple[str, str]]:
     yield "base model", base_name(card.base)
     if card.training is not None:
         facts = card.training.facts
+        yield "labels given by", labelled_by(card.training) or NOT_RECORDED
         yield "training articles", integer(facts.train_examples)
         yield "validation articles", integer(facts.val_examples)
         yield "epochs, kept", f"{len(card.training.epochs)}, {card.training.kept}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from distillery_core.reports.calibration_words import deployed, own
 from distillery_core.reports.formatting import fixed, integer, money, percent, signed
@@ -23,10 +24,11 @@ from distillery_core.reports.views import (
     number_of,
     rivals_of,
 )
+from distillery_core.student.selection import KEYS, WORDS
 from distillery_core.verdicts.decision import EVERY_LINE
 
 _STEADY = 0.005
-"""Changes in MAE below this are a draw: they vanish when numbers are printed with two decimals."""
+"""Changes by epoch below this are a draw: they vanish when printed with two decimals."""
 
 _LEAST_PULL = 0.25
 """Points of bias, at both ends, from which scores are said to be pulled towards the middle: half of
@@ -94,15 +96,20 @@ def _error(record: Record) -> Conclusion | None:
     scores = f"A score{deployed(record, ' ({})')}"
     text = f"{scores} is off by {fixed(model.mae)} of 10 points on average{within}.{near}"
     compared = " ".join(_against(record, model, other) for other in others)
-    better = all(model.mae < other.mae for other in others)
-    title = (
-        "It reads more out of an article than simple methods do."
-        if better and others
-        else "It does no better than a simple method."
-        if others
-        else "Its error has nothing to be compared with."
-    )
-    return Conclusion(title, f"{text} {compared}".strip())
+    return Conclusion(_compared(record, model, others), f"{text} {compared}".strip())
+
+
+def _compared(record: Record, model: Rival, others: list[Rival]) -> str:
+    """That it is better is said only where TF-IDF is worse beyond chance."""
+    if not others:
+        return "Its error has nothing to be compared with."
+    if not all(model.mae < other.mae for other in others):
+        return "It does no better than a simple method."
+    line = _line(record, "against_tfidf")
+    high = None if line is None else line.measurement.high
+    if high is not None and high < 0:
+        return "It reads more out of an article than simple methods do."
+    return "That it reads more out of an article than simple methods is not certain."
 
 
 def _against(record: Record, model: Rival, other: Rival) -> str:
@@ -235,19 +242,37 @@ def _expected(curve: Learning, gain: Gain) -> str:
 
 
 def _course(training: Training, record: Record | None) -> Conclusion:
-    errors = [epoch.val["mae"] or 0.0 for epoch in training.epochs]
-    kept, ran = training.kept, len(errors)
-    numbers = f"Validation MAE{own(record)} by epoch: {', '.join(map(fixed, errors))}."
+    """Of the metric that the kept epoch was chosen by; an epoch without it is never the best."""
+    word, sign, values = _chosen_by(training)
+    goodness = [-inf if value is None else sign * value for value in values]
+    kept, ran, best = training.kept, len(values), goodness[training.kept - 1]
+    numbers = f"Validation {word}{own(record)} by epoch: {', '.join(map(fixed, values))}."
     if ran == 1:
         return Conclusion("One epoch shows no course.", numbers)
+    if best < max(goodness) or best == -inf:
+        text = f"{numbers} Why that one was kept, these numbers do not say."
+        return Conclusion(f"Epoch {kept} of {ran} was kept.", text)
     if kept < ran:
         title = f"Epoch {kept} of {ran} was the best."
         return Conclusion(title, f"{numbers} Later ones were no better: more epochs will not help.")
-    step = errors[-1] - errors[-2]
-    if step < -_STEADY:
-        text = f"{numbers} The last epoch still changed it by {signed(step)}: try more epochs."
+    gain = best - goodness[-2]
+    if gain > _STEADY:
+        change = f" by {signed(sign * gain)}" if gain < inf else ""
+        text = f"{numbers} The last epoch still changed it{change}: try more epochs."
         return Conclusion("Training was stopped while it still helped.", text)
     return Conclusion("Training had come to rest.", f"{numbers} The last epoch changed little.")
+
+
+def _chosen_by(training: Training) -> tuple[str, int, list[float | None]]:
+    """The metric's name, 1 where higher is better and -1 where lower is, its value by epoch.
+
+    The MAE where a run does not say what it chose by, or its history has no such metric.
+    """
+    for by, word in WORDS.items():
+        values = [epoch.val.get(KEYS[by]) for epoch in training.epochs]
+        if training.facts.best_by == by != "mae" and any(value is not None for value in values):
+            return word, 1, values
+    return WORDS["mae"], -1, [epoch.val["mae"] for epoch in training.epochs]
 
 
 def _line(record: Record, name: str) -> Line | None:

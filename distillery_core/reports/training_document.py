@@ -30,8 +30,16 @@ from distillery_core.reports.markdown import cut, one_line
 from distillery_core.reports.record import Line, Record
 from distillery_core.reports.training_conclusions import conclusions
 from distillery_core.reports.training_plots import Plot
-from distillery_core.reports.training_record import Training, TrainingReport, base_name
+from distillery_core.reports.training_record import (
+    NOT_RECORDED,
+    Training,
+    TrainingFacts,
+    TrainingReport,
+    base_name,
+    labelled_by,
+)
 from distillery_core.reports.views import (
+    SplitErrors,
     dimensions_of,
     finding_of,
     number_of,
@@ -49,7 +57,7 @@ _WIDTHS = {"predicted_vs_labelled.png": 0.85, "per_dimension_mae.png": 0.85,
            "loss_curves.png": 0.5, "calibration_curve.png": 0.38}  # fmt: skip
 _SETTINGS = {
     "method": "Method",
-    "epochs": "Epochs asked for",
+    "epochs": "Epochs at most",
     "effective_batch_size": "Articles a step",
     "learning_rate": "Learning rate",
     "warmup_steps": "Warm-up steps",
@@ -149,20 +157,20 @@ def _with_interval(line: Line) -> str:
 def _methodology(word: WordDocument, report: TrainingReport) -> None:
     word.heading("Methodology")
     if report.filter is not None:
-        _asked(word, report.filter)
+        _asked(word, report.filter, labelled_by(report.training))
     _data(word, report)
     _trained(word, report.training)
     if report.record is not None:
         _judged(word, report.record)
 
 
-def _asked(word: WordDocument, filter: Filter) -> None:
+def _asked(word: WordDocument, filter: Filter, oracle: str) -> None:
     config = filter.config
     word.heading("What is scored", 2)
     if config.filter.description:
         word.paragraph(config.filter.description)
     word.paragraph(
-        f"The oracle ({config.oracle.name}) scored every article from 0 to 10 on "
+        f"The oracle ({oracle or NOT_RECORDED}) scored every article from 0 to 10 on "
         f"{len(filter.dimensions)} dimensions; the model learned its scores. The overall score is "
         "the weighted mean, changed by the filter's score rules."
     )
@@ -266,8 +274,8 @@ def _results(
 def _splits(word: WordDocument, report: TrainingReport) -> None:
     caption = "Errors by split."
     if report.record is not None and (found := splits_of(report.record)):
-        rows = [(one.name, integer(one.articles), fixed(one.mae, 3), fixed(one.rmse, 3))
-                for one in found]  # fmt: skip
+        rows = [(one.name, _articles(one, report.training.facts), fixed(one.mae, 3),
+                 fixed(one.rmse, 3)) for one in found]  # fmt: skip
         if is_calibrated(report.record):
             caption = f"Errors by split: {OWN}, and of the test articles {DEPLOYED} too."
             rows = [(f"{name} ({OWN})", count, mae, rmse) for name, count, mae, rmse in rows]
@@ -275,14 +283,25 @@ def _splits(word: WordDocument, report: TrainingReport) -> None:
     else:
         kept, facts = report.training.kept_epoch, report.training.facts
         rows = [
-            (name, integer(count), fixed(metrics.get("mae"), 3), fixed(metrics.get("rmse"), 3))
+            (name, count, fixed(metrics.get("mae"), 3), fixed(metrics.get("rmse"), 3))
             for name, count, metrics in (
-                ("train", facts.train_examples, kept.train),
-                ("validation", facts.val_examples, kept.val),
+                ("train", _evaluated(facts), kept.train),
+                ("validation", integer(facts.val_examples), kept.val),
             )
         ]
     header = ("Split", "Articles", "MAE", "RMSE")
     word.table(caption, header, rows, (0.4, 0.2, 0.2, 0.2), right=(1, 2, 3))
+
+
+def _articles(split: SplitErrors, facts: TrainingFacts) -> str:
+    """How many articles a split's errors are of."""
+    return _evaluated(facts) if split.name == "train" else integer(split.articles)
+
+
+def _evaluated(facts: TrainingFacts) -> str:
+    """`416 of 2,080`: every epoch is evaluated on a fixed part of the training articles."""
+    some, all_ = facts.train_evaluated_on.articles, facts.train_examples
+    return integer(all_) if some in (None, all_) else f"{integer(some)} of {integer(all_)}"
 
 
 def _deployed(record: Record) -> Iterator[tuple[str, str, str, str]]:

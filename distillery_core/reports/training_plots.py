@@ -26,6 +26,11 @@ _POINTS = "points of 0-10"
 _SPLITS = {"train": (GREY, "training"), "val": (BLUE, "validation")}
 
 
+OF_TRAINING = ("overall_metrics.png", "per_dimension_mae.png", "loss_curves.png")
+OF_TEST = ("predicted_vs_labelled.png", "error_per_band.png", "calibration_curve.png")
+"""Every plot that there may be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plot:
     """A plot that was written.

@@ -16,9 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
+from distillery_core.reports.formatting import integer
+from distillery_core.reports.markdown import cut, one_line
 from distillery_core.reports.record import Record
 
+NOT_RECORDED = "not recorded"
+
 _MAX_BYTES = 50_000_000
+_NAME_CHARS = 80
 _SEPARATOR = re.compile(r"[/\\]")
 _TRAIN_AGAIN = "distillery train writes it"
 
@@ -35,6 +40,19 @@ class EpochMetrics(_Read):
     val: dict[str, float | None]
     learning_rate: float | None = None
     seconds: float | None = None
+
+
+class Labeller(_Read):
+    """Who gave so many of the dataset's labels; None where their rows do not say."""
+
+    oracle: str | None = None
+    rows: int | None = None
+
+
+class Evaluated(_Read):
+    """How many training articles the train metrics of every epoch are of."""
+
+    articles: int | None = None
 
 
 class TrainingFacts(_Read):
@@ -57,6 +75,8 @@ class TrainingFacts(_Read):
     total_steps: int | None = None
     train_examples: int | None = None
     val_examples: int | None = None
+    train_evaluated_on: Evaluated = Evaluated()
+    labelled_by: tuple[Labeller, ...] = ()
     best_epoch: int | None = None
     best_by: str | None = None
     complete: bool | None = None
@@ -153,10 +173,23 @@ def read_training(history: Path, metadata: Path | None) -> Training:
     return Training(epochs, facts, _kept(epochs, facts.best_epoch))
 
 
+def labelled_by(training: Training | None) -> str:
+    """Who gave the labels, with their numbers where it was more than one; empty: not recorded."""
+    found = training.facts.labelled_by if training else ()
+    names = [cut(one_line(one.oracle), _NAME_CHARS) if one.oracle else NOT_RECORDED
+             for one in found]  # fmt: skip
+    if set(names) <= {NOT_RECORDED}:
+        return ""
+    if len(names) == 1:
+        return names[0]
+    several = zip(names, found, strict=True)
+    return ", ".join(f"{name} ({integer(one.rows)} labels)" for name, one in several)
+
+
 def base_name(name: str | None) -> str:
     """The base model by its name: a folder of the machine that trained it is nobody's business."""
     if not name:
-        return "not recorded"
+        return NOT_RECORDED
     local = name.startswith(("/", ".", "~")) or "\\" in name
     return f"{_SEPARATOR.split(name)[-1]} (a local folder)" if local else name
 

@@ -33,6 +33,11 @@ class Project:
         """Token ids and features of articles, by content hash; may be deleted at any time."""
         return self.root / ".distillery" / "cache"
 
+    @property
+    def locks(self) -> Path:
+        """Empty files that a running command holds; they may stay."""
+        return self.root / ".distillery" / "locks"
+
     def home(self, filter: Filter) -> Path:
         """Where reports, history and model of a filter are written."""
         return self.root / "filters" / filter.name / f"v{filter.version}"

@@ -20,7 +20,7 @@ from distillery_core.stages.project import Project
 from distillery_core.stages.promote import promoted, promoted_model, refuse_other_rules
 from distillery_core.stages.report_training import HISTORY, METADATA, record_of_model
 from distillery_core.student.checkpoint import is_model_file, model_files, model_sha256
-from distillery_core.student.model_card import CARD, ModelCard, read_card
+from distillery_core.student.model_card import CARD, HEAD, ModelCard, read_card
 from distillery_core.student.score_calibration import read_calibration
 
 README = "README.md"
@@ -32,6 +32,8 @@ _EMPTY = {".gitattributes", README}
 
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _DO_NOT_USE = "do not use what is there; publish again"
+_NOT_PLAIN = "its own files would mislead whoever loads them: train it again in another way"
+_OWN_HEAD = "--frozen-head ridge, or another --method, gives a head that transformers reads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def bundle(project: Project, filter: Filter, wish: PublishWish) -> Bundle:
     Raises:
         GateClosed: neither does the gate let this model through nor is it promoted.
         UserError: no licence is named, or a name is none.
+        CheckFailed: with plain transformers the model predicts something else.
     """
     if not is_hub_id(wish.repo_name):
         raise UserError(f"{wish.repo_name!r} is no repository", "--repo-name", "owner/name")
@@ -99,6 +102,9 @@ def bundle(project: Project, filter: Filter, wish: PublishWish) -> Bundle:
     model, digest, approved = _approved_model(project, filter)
     record, why = record_of_model(project, filter, digest)
     card, training = read_card(model), _training(project, filter, digest)
+    _same_with_plain_transformers(
+        model, model, filter.label, _OWN_HEAD if (model / HEAD).is_file() else _NOT_PLAIN
+    )
     text = render_card(
         Card(
             repo=wish.repo_name,
@@ -278,21 +284,23 @@ def _verify(hub: Hub, name: str, revision: str, bundle: Bundle, folder: Path) ->
     if wrong or model_sha256(folder) != bundle.model_sha256:
         reasons = [f"{path}: other bytes than were sent" for path in wrong]
         raise CheckFailed(f"{name}: the hub does not give back the model", reasons, _DO_NOT_USE)
-    difference = _difference(bundle.model, folder)
-    if not difference <= TOLERANCE:
-        what = f"{name}: the model predicts differently with plain transformers"
-        raise CheckFailed(what, [f"by {difference:.2g}"], _DO_NOT_USE)
-    return difference
+    return _same_with_plain_transformers(bundle.model, folder, name, _DO_NOT_USE)
 
 
-def _difference(ours: Path, theirs: Path) -> float:
+def _same_with_plain_transformers(ours: Path, theirs: Path, name: str, hint: str) -> float:
+    """See that plain transformers predicts from `theirs` what we do from `ours`; returns by how
+    much they differ."""
     from distillery_core.student.plain import largest_difference
 
     try:
-        return largest_difference(ours, theirs)
+        difference = largest_difference(ours, theirs)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        what = "the published model cannot be loaded with plain transformers"
-        raise CheckFailed(what, [str(error).splitlines()[0]], _DO_NOT_USE) from error
+        what = f"{name}: the model cannot be loaded with plain transformers"
+        raise CheckFailed(what, [str(error).splitlines()[0]], hint) from error
+    if not difference <= TOLERANCE:
+        what = f"{name}: the model predicts differently with plain transformers"
+        raise CheckFailed(what, [f"by {difference:.2g}"], hint)
+    return difference
 
 
 def _visibility(hub: Hub, wish: PublishWish, there: Repository | None) -> bool:

@@ -7,6 +7,7 @@ it is not, what is left out is said.
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from distillery_core.files import write_text
 from distillery_core.filters import Filter, list_filters, load_filter
 from distillery_core.reports.record import Record
 from distillery_core.reports.training_document import write_document
-from distillery_core.reports.training_plots import write_training_plots
+from distillery_core.reports.training_plots import OF_TEST, OF_TRAINING, write_training_plots
 from distillery_core.reports.training_record import Training, TrainingReport, read_training
 from distillery_core.reports.training_summary import training_summary
 from distillery_core.reports.word import need_docx
@@ -45,7 +46,7 @@ def plot_training(
     metadata: Path | None = None,
     output_dir: Path | None = None,
 ) -> WrittenReport:
-    """Write the plots and the summary of a run.
+    """Write the plots and the summary of a run; plots that it does not have are taken away.
 
     Args:
         history, metadata: default the filter's own; metadata that lies beside the history is read.
@@ -57,6 +58,8 @@ def plot_training(
     report = _gathered(project, filter, history, metadata)
     folder = output_dir or _plots_folder(project, report)
     plots = write_training_plots(folder, report.training, report.record)
+    for name in {*OF_TRAINING, *OF_TEST} - {plot.name for plot in plots}:
+        (folder / name).unlink(missing_ok=True)  # an earlier model's
     write_text(folder / SUMMARY, training_summary(report))
     files = (*(folder / plot.name for plot in plots), folder / SUMMARY)
     return WrittenReport(folder, files, report.missing)
@@ -70,7 +73,7 @@ def write_training_report(
     metadata: Path | None = None,
     output: Path | None = None,
 ) -> WrittenReport:
-    """Write the Word document, and the plots that it holds.
+    """Write the Word document; the plots that it holds are drawn anew, beside no others.
 
     Args:
         output: default `reports/<filter>_v<N>_training_report.docx`.
@@ -80,11 +83,11 @@ def write_training_report(
     """
     need_docx()
     report = _gathered(project, filter, history, metadata)
-    folder = _plots_folder(project, report)
-    plots = write_training_plots(folder, report.training, report.record)
-    path = output or folder.with_name(f"{_slug(report)}_training_report.docx")
-    write_document(path, report, plots, folder)
-    return WrittenReport(folder, (path,), report.missing)
+    path = output or project.root / "reports" / f"{_slug(report)}_training_report.docx"
+    with tempfile.TemporaryDirectory(prefix="distillery-plots-") as folder:
+        plots = write_training_plots(Path(folder), report.training, report.record)
+        write_document(path, report, plots, Path(folder))
+    return WrittenReport(path.parent, (path,), report.missing)
 
 
 def only_trained_filter(project: Project) -> Filter:

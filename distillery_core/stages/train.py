@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distillery_core.errors import UserError
+from distillery_core.files import sha256_text
 from distillery_core.filters import Filter
+from distillery_core.oracle.writer_lock import Locked, writer_lock
 from distillery_core.plugins.manager import load_plugins
 from distillery_core.stages.project import Project, adopt
 from distillery_core.stages.promote import keep_promoted
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from distillery_core.student.plan import Plan
     from distillery_core.student.settings import TrainSettings
     from distillery_core.student.training import TrainResult
+
+_KEY_CHARS = 8
 
 
 def train(
@@ -42,6 +47,7 @@ def train(
         mlflow: record parameters and metrics of every epoch.
 
     Raises:
+        UserError: another run writes into the same folder.
         UserError, CheckFailed: as the backend's, by default `student.training.train`.
     """
     from distillery_core.student.record import HISTORY, METADATA
@@ -50,11 +56,12 @@ def train(
     filter = adopt(project, filter)
     train_student = _backend(filter.config.training.backend)
     home = output_dir or project.home(filter)
-    settings = _kept_in(project, filter, resolved(filter, config, overrides or {}))
-    if home.resolve() == project.home(filter).resolve() and is_main_process():
-        keep_promoted(project, filter)
+    settings = _kept_in(project, filter, home, resolved(filter, config, overrides or {}))
     recorded = mlflow and is_main_process()
-    with track(f"train {filter.slug}", project.root, enabled=recorded) as tracker:
+    tracked = track(f"train {filter.slug}", project.root, enabled=recorded)
+    with _alone_in(project, home, Path(settings.checkpoint_dir or home)), tracked as tracker:
+        if _is_own_home(project, filter, home) and is_main_process():
+            keep_promoted(project, filter)
         data = data_dir or project.training_dir(filter)
         result = train_student(filter, data, home, settings, tracker, progress, say)
         tracker.metrics({"best_val_mae": result.best_val_mae})
@@ -83,20 +90,26 @@ def plan(
         say: told what could not be had of the base's description.
 
     Raises:
-        UserError: the base or the card is not known, weights are to be shared out, or no price.
+        UserError: the base or the card is not known, the base reads no articles of that length,
+            weights are to be shared out, no price, or no articles in the `data_dir` that is given.
     """
     from distillery_core.student.auto import pooling_of
+    from distillery_core.student.model_factory import refuse_too_long
     from distillery_core.student.plan import make_plan, workload
-    from distillery_core.student.shape import shape_of
+    from distillery_core.student.shape import base_config, shape_of
     from distillery_core.student.target import target_for
 
     settings = resolved(filter, config, overrides or {})
     if settings.fsdp:
         raise UserError("the plan is for one device", "--fsdp", "leave it out, with --plan")
+    refuse_too_long(base_config(settings.model_name), settings)
     shape = shape_of(settings.model_name, len(filter.dimensions), pooling_of(settings, say))
     target = target_for(device, settings.memory_limit_gib, usd_per_hour)
     folder = data_dir or project.training_dir(filter)
     chars = _char_counts(folder / "train.jsonl", filter)
+    if data_dir is not None and not chars:
+        hint = "leave --data-dir out to plan without a dataset"
+        raise UserError("there is no train.jsonl with articles", where=data_dir, hint=hint)
     work = workload(chars, settings.max_length, f"estimated from {project.relative(folder)}")
     return make_plan(settings, shape, target, work)
 
@@ -139,24 +152,63 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def checkpoint_since(project: Project, filter: Filter, began: float) -> Path | None:
-    """The newest checkpoint of a filter's training, if it was written since a time (seconds since
-    1970)."""
+def checkpoint_since(
+    project: Project, filter: Filter, output_dir: Path | None, began: float
+) -> Path | None:
+    """The newest checkpoint of a filter's training into a folder (None: its own), if it was written
+    since a time (seconds since 1970)."""
     from distillery_core.student.run_state import STATE, checkpoints
 
-    found = checkpoints(_checkpoints_of(project, filter))[-1:]
+    folder = _checkpoints_of(project, filter, output_dir or project.home(filter))
+    found = checkpoints(folder)[-1:]
     return next((path for path in found if (path / STATE).stat().st_mtime >= began), None)
 
 
-def _checkpoints_of(project: Project, filter: Filter) -> Path:
-    return project.root / "training" / "checkpoints" / filter.slug
+def _is_own_home(project: Project, filter: Filter, home: Path) -> bool:
+    return home.resolve() == project.home(filter).resolve()
 
 
-def _kept_in(project: Project, filter: Filter, settings: TrainSettings) -> TrainSettings:
+def _checkpoints_of(project: Project, filter: Filter, home: Path) -> Path:
+    """Where the checkpoints of training into `home` lie: those of another folder than the filter's
+    own have a folder to themselves, so that runs of several seeds do not meet."""
+    folder = project.root / "training" / "checkpoints" / filter.slug
+    if _is_own_home(project, filter, home):
+        return folder
+    return folder / f"{home.resolve().name}-{_key(project, home)}"
+
+
+def _key(project: Project, folder: Path) -> str:
+    """Short, and the same after the whole project has moved."""
+    return sha256_text(project.relative(folder.resolve()))[:_KEY_CHARS]
+
+
+@contextmanager
+def _alone_in(project: Project, *folders: Path) -> Iterator[None]:
+    """Let no second run write into these folders meanwhile: each would delete the other's.
+
+    Of several processes that share a run the first one writes, and asks.
+
+    Raises:
+        UserError: another run does.
+    """
+    locks = {_key(project, folder): folder for folder in folders if is_main_process()}
+    with ExitStack() as held:
+        for key, folder in locks.items():
+            try:
+                held.enter_context(writer_lock(project.locks / f"train_{key}.lock"))
+            except Locked:
+                hint = "wait for it to end, or give this one an --output-dir of its own"
+                raise UserError("another run is training into it", folder, hint) from None
+        yield
+
+
+def _kept_in(
+    project: Project, filter: Filter, home: Path, settings: TrainSettings
+) -> TrainSettings:
     """Where checkpoints and cached token ids lie in the project."""
     return replace(
         settings,
-        checkpoint_dir=settings.checkpoint_dir or str(_checkpoints_of(project, filter)),
+        checkpoint_dir=settings.checkpoint_dir or str(_checkpoints_of(project, filter, home)),
         cache_dir=settings.cache_dir or str(project.cache),
     )
 

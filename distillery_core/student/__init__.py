@@ -16,7 +16,8 @@ optimisation.py   optimizer, schedule, movement   selection.py        which epoc
 lora.py           adapters, and merging them      metrics.py finding.py  how far off, what is found
 run_state.py resuming.py  checkpoints, resuming   saving.py checkpoint.py  models, whole or not
 record.py         history and metadata            model_card.py       what a model was made from
-frozen.py frozen_features.py frozen_heads.py headed.py  a head on a base that stays as it is
+frozen.py frozen_settings.py frozen_features.py frozen_heads.py headed.py  a head on a base that
+                                                  stays as it is
 predict.py        a saved student to scores
 baselines.py      what it must beat               bootstrap.py        intervals of its error
 embeddings.py     frozen embeddings of a base     frozen_baseline.py  what a base knows untrained

@@ -294,6 +294,7 @@ def _facts(
         filter=job.filter,
         settings=job.settings,
         dataset_hashes=job.dataset.hashes,
+        labelled_by=job.dataset.labelled_by,
         base_config_sha256=job.built.base_config_sha256,
         method=job.choice.method,
         gradient_checkpointing=job.choice.checkpointing,

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 from distillery_core.errors import UserError
 from distillery_core.files import sha256_tree, write_json, write_text
-from distillery_core.student.model_card import CARD, ModelCard, readme
+from distillery_core.student.model_card import CARD, HEAD, ModelCard, readme
 
 WEIGHTS = "model.safetensors"
 _HASHED = {".safetensors", ".json", ".txt", ".model", ".jinja"}
@@ -56,7 +56,7 @@ def save_model(
             model.save_pretrained(fresh, **({} if state is None else {"state_dict": state}))
             tokenizer.save_pretrained(fresh)
         write_json(fresh / CARD, card.model_dump(mode="json"))
-        write_text(fresh / "README.md", readme(card))
+        write_text(fresh / "README.md", readme(card, own_head=(fresh / HEAD).is_file()))
         beside(fresh)
         check(fresh)
         digest = model_sha256(fresh)

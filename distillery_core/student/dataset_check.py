@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ class CheckedDataset:
         prompt_sha256: of the prompt that the labels were asked with; the dataset's own filter's
             where the labels do not say or name several.
         kind: general or needle, as the dataset's QA found.
+        labelled_by: oracle and its rows, most first; None where the rows name none.
     """
 
     train: tuple[Example, ...]
@@ -30,6 +32,7 @@ class CheckedDataset:
     manifest_sha256: str
     prompt_sha256: str
     kind: str
+    labelled_by: tuple[tuple[str | None, int], ...] = ()
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -59,7 +62,15 @@ def check_dataset(filter: Filter, data_dir: Path) -> CheckedDataset:
         manifest_sha256=sha256_file(data_dir / MANIFEST),
         prompt_sha256=prompt or manifest.filter.prompt_sha256,
         kind=manifest.quality.kind,
+        labelled_by=_labelled_by(manifest),
     )
+
+
+def _labelled_by(manifest: Manifest) -> tuple[tuple[str | None, int], ...]:
+    rows: Counter[str | None] = Counter()
+    for label in manifest.labels:
+        rows[label.oracle] += label.rows
+    return tuple(rows.most_common())
 
 
 def _refuse_other_filter(manifest: Manifest, filter: Filter, data_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -28,16 +29,16 @@ from distillery_core.student.frozen_features import (
     as_read,
     base_sha256,
     features,
-    output_layer,
+    tokens_at_a_time,
 )
-from distillery_core.student.frozen_heads import MlpHead, fit_mlp, fit_ridge
+from distillery_core.student.frozen_heads import MlpHead, fit_mlp, fit_ridge, mlp_parameters
+from distillery_core.student.frozen_settings import fitted, say_what_is_not_read
 from distillery_core.student.headed import HeadedModel
 from distillery_core.student.memory import peak_bytes
 from distillery_core.student.metrics import Array, summarise
 from distillery_core.student.model_card import ModelCard, card_for
-from distillery_core.student.model_factory import Built, build, is_head
+from distillery_core.student.model_factory import Built, build, is_head, output_layer
 from distillery_core.student.optimisation import StartingPoint
-from distillery_core.student.plan import CPU_MICRO_TOKENS
 from distillery_core.student.predict import Predictions, forward, load_model
 from distillery_core.student.record import (
     EpochRecord,
@@ -50,7 +51,7 @@ from distillery_core.student.record import (
 )
 from distillery_core.student.run import MODEL_FOLDER, Say, Scored
 from distillery_core.student.selection import Selection
-from distillery_core.student.settings import TrainSettings
+from distillery_core.student.settings import TrainSettings, frozen_as_recorded
 from distillery_core.student.tolerances import RELOAD_TOLERANCE
 from distillery_core.student.training import TrainResult
 from distillery_core.student.training_config import write_config
@@ -61,7 +62,10 @@ _PROBED = 8
 
 @dataclass
 class _Frozen:
-    """What both heads share. `known` is train, `held_out` validation features."""
+    """What both heads share.
+
+    `known` is train, `held_out` validation features; `reading` the seconds that `known` took.
+    """
 
     filter: Filter
     settings: TrainSettings
@@ -72,6 +76,7 @@ class _Frozen:
     shown: list[int]
     known: Tensor
     held_out: Tensor
+    reading: float
     selection: Selection
     facts: RunFacts
     card: ModelCard
@@ -98,6 +103,7 @@ def train_frozen(
         CheckFailed: the saved model does not predict the same.
     """
     _refuse_what_is_not_there(settings)
+    say_what_is_not_read(settings, filter.config.training, say)
     threads = pick_threads(settings.threads)
     with cpu_threads(threads):
         torch.manual_seed(settings.seed)
@@ -148,17 +154,14 @@ def _begin(
         for examples in (dataset.train, dataset.val)
     )
     base = base_sha256(model, built.base_config_sha256)
-    known, held_out = (
-        features(
-            model,
-            scored.split.articles,
-            kind,
-            encoder.pad_token_id,
-            base,
-            settings.cache_dir,
-        )
-        for scored in (train, val)
-    )
+
+    def read(scored: Scored) -> Tensor:
+        articles = scored.split.articles
+        return features(model, articles, kind, encoder.pad_token_id, base, settings.cache_dir)
+
+    began = time.monotonic()
+    known = read(train)
+    reading = time.monotonic() - began
     count = len(train.split)
     shown = fixed_subset(count, train_evaluated(count, settings.train_eval_articles), settings.seed)
     selection = Selection.for_kind(settings.best_by, dataset.kind)
@@ -171,7 +174,8 @@ def _begin(
         val=val,
         shown=shown,
         known=known,
-        held_out=held_out,
+        held_out=read(val),
+        reading=reading,
         selection=selection,
         facts=_facts(filter, dataset, settings, built, train, val, shown, selection, threads),
         card=card_for(filter, settings, dataset),
@@ -198,14 +202,18 @@ def _facts(
         trained = sum(p.numel() for p in layer.parameters())
         total = sum(p.numel() for p in built.model.parameters())
     else:
-        trained = sum(p.numel() for p in MlpHead(width, outputs).parameters())
+        trained = mlp_parameters(width, outputs)
         total = base + trained
+    way = fitted(settings, len(train.split))
+    steps = way.epochs * math.ceil(len(train.split) / way.batch_size)
+    device = pick_device(settings.device)
     return RunFacts(
         filter=filter,
         settings=settings,
         dataset_hashes=dataset.hashes,
+        labelled_by=dataset.labelled_by,
         base_config_sha256=built.base_config_sha256,
-        method=f"frozen ({settings.frozen_head})",
+        method=frozen_as_recorded(settings.frozen_head),
         gradient_checkpointing=False,
         packed=False,
         attention=built.attention,
@@ -218,19 +226,21 @@ def _facts(
         val_examples=len(val.split),
         train_evaluated=len(shown),
         cut_share=train.split.cut_share,
-        total_steps=0,
+        total_steps=0 if way.learning_rate is None else steps,
         warmup_steps_used=0,
-        micro_batch_tokens=CPU_MICRO_TOKENS,
+        micro_batch_tokens=tokens_at_a_time(device),
         bucketed=True,
         precision="float32",
-        device=pick_device(settings.device),
+        device=device,
         threads=threads,
+        own_way=way,
     )
 
 
 def _ridge(run: _Frozen) -> tuple[Any, dict[str, float | int]]:
     """The head in closed form, put into the base's own regression layer."""
     layer = output_layer(run.built.model)
+    began = time.monotonic()
     run.built.model.requires_grad_(False)
     layer.requires_grad_(True)
     start = StartingPoint.of(run.built.model)
@@ -244,9 +254,10 @@ def _ridge(run: _Frozen) -> tuple[Any, dict[str, float | int]]:
         layer.weight.copy_(torch.from_numpy(head.weight))
         if layer.bias is not None:
             layer.bias.copy_(torch.from_numpy(head.bias))
+    seconds = time.monotonic() - began
     predictions = head(run.known.numpy())
     loss = float(np.square(predictions - run.train.split.labels).mean())
-    _note(run, 1, loss, 0.0, predictions, head(run.held_out.numpy()))
+    _note(run, loss, 0.0, seconds, predictions, head(run.held_out.numpy()))
     return run.built.model, start.moved(run.built.model)
 
 
@@ -257,15 +268,19 @@ def _mlp(run: _Frozen) -> tuple[Any, dict[str, float | int]]:
     head = MlpHead.start(run.known, labels)
     start = StartingPoint.of(head)
     kept: dict[str, Tensor] = {}
+    began = time.monotonic()
 
-    def after_epoch(epoch: int, loss: float, rate: float) -> bool:
+    def after_epoch(loss: float, rate: float) -> bool:
+        nonlocal began
+        seconds = time.monotonic() - began
         head.eval()
         with torch.inference_mode():
             predictions, held_out = head(run.known).numpy(), head(run.held_out).numpy()
-        _note(run, epoch, loss, rate, predictions, held_out)
+        _note(run, loss, rate, seconds, predictions, held_out)
         if run.history[-1].is_best:
             kept.update({name: value.clone() for name, value in head.state_dict().items()})
         patience = settings.patience or settings.head_epochs
+        began = time.monotonic()
         return run.selection.waited(run.history) < patience
 
     fit_mlp(head, run.known, labels, settings.head_epochs, settings.seed, after_epoch)
@@ -275,16 +290,23 @@ def _mlp(run: _Frozen) -> tuple[Any, dict[str, float | int]]:
     return model.eval(), start.moved(head)
 
 
-def _note(run: _Frozen, epoch: int, loss: float, rate: float, train: Array, val: Array) -> None:
-    """One entry of the history."""
+def _note(run: _Frozen, loss: float, rate: float, seconds: float, train: Array, val: Array) -> None:
+    """One entry of the history; the first one's pass is also that of the base over the articles.
+
+    Args:
+        seconds: that fitting the head took.
+    """
+    first = not run.history
+    seconds += run.reading if first else 0.0
+    tokens = run.train.split.tokens if first else 0
     record = EpochRecord(
-        epoch=epoch,
+        epoch=len(run.history) + 1,
         running_loss=loss,
         learning_rate=rate,
-        seconds=time.monotonic() - run.started,
-        tokens=run.train.split.tokens,
-        padding_waste=_waste(run.train.split.articles),
-        tokens_per_second=run.train.split.tokens / max(time.monotonic() - run.started, 1e-9),
+        seconds=seconds,
+        tokens=tokens,
+        padding_waste=_waste(run.train.split.articles, run.device) if first else 0.0,
+        tokens_per_second=tokens / max(seconds, 1e-9),
         model_flops_utilisation=None,
         peak_memory_bytes=peak_bytes(run.device),
         train=_metrics(run.filter, run.train.take(run.shown), train[run.shown]),
@@ -301,9 +323,10 @@ def _metrics(filter: Filter, scored: Scored, raw: Array) -> Metrics:
     return summary | needle_metrics(filter, overall, scored.overall)
 
 
-def _waste(articles: Sequence[Encoded]) -> float:
+def _waste(articles: Sequence[Encoded], device: torch.device) -> float:
     lengths = [len(article) for article in articles]
-    return padding_waste(micro_batches(range(len(lengths)), lengths, CPU_MICRO_TOKENS), lengths)
+    pieces = micro_batches(range(len(lengths)), lengths, tokens_at_a_time(device))
+    return padding_waste(pieces, lengths)
 
 
 def _save(run: _Frozen, model: Any, model_dir: Path) -> str:

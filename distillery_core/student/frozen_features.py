@@ -20,7 +20,7 @@ from distillery_core.files import sha256_json
 from distillery_core.student.batches import micro_batches, pad
 from distillery_core.student.cache import cached, keep
 from distillery_core.student.data import Encoded
-from distillery_core.student.model_factory import head_modules
+from distillery_core.student.model_factory import output_layer
 from distillery_core.student.plan import CPU_MICRO_TOKENS
 from distillery_core.student.settings import TrainSettings
 
@@ -35,16 +35,9 @@ def as_read(settings: TrainSettings, kind: Kind) -> TrainSettings:
     return replace(settings, pooling="first") if kind == "mean" else settings
 
 
-def output_layer(model: Any) -> Any:
-    """The last linear layer of the head, which gives the scores."""
-    outputs = model.config.num_labels
-    linear = [
-        module
-        for name in head_modules(model)
-        for module in [model.get_submodule(name)]
-        if isinstance(module, torch.nn.Linear) and module.out_features == outputs
-    ]
-    return linear[-1]
+def tokens_at_a_time(device: torch.device) -> int:
+    """Padded tokens that are read at a time."""
+    return CPU_MICRO_TOKENS if device.type == "cpu" else _GPU_TOKENS
 
 
 def features(
@@ -95,10 +88,9 @@ def _key(articles: Sequence[Encoded], kind: Kind, base_sha256: str) -> str:
 def _computed(model: Any, articles: Sequence[Encoded], kind: Kind, pad_token_id: int) -> Tensor:
     device = next(model.parameters()).device
     lengths = [len(article) for article in articles]
-    most = CPU_MICRO_TOKENS if device.type == "cpu" else _GPU_TOKENS
     rows: list[Tensor] = [torch.empty(0)] * len(articles)
     with torch.inference_mode():
-        for piece in micro_batches(range(len(articles)), lengths, most):
+        for piece in micro_batches(range(len(articles)), lengths, tokens_at_a_time(device)):
             batch = pad([articles[p] for p in piece], pad_token_id, device)
             mask = torch.ones_like(batch.input_ids) if batch.mask is None else batch.mask
             read = _mean if kind == "mean" else _read_by_head

@@ -17,8 +17,8 @@ ALPHAS = tuple(10.0**power for power in range(-3, 5))
 
 FOLDS = 5
 HIDDEN = 256
-_MLP_BATCH = 32
-_MLP_RATE = 1e-3
+MLP_BATCH = 32
+MLP_RATE = 1e-3
 _MLP_DECAY = 1e-2
 _MLP_DROPOUT = 0.1
 
@@ -103,32 +103,38 @@ class MlpHead(nn.Module):
         return head
 
 
+def mlp_parameters(width: int, outputs: int) -> int:
+    """How many parameters an MLP head trains."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in MlpHead(width, outputs).parameters())
+
+
 def fit_mlp(
     head: MlpHead,
     features: Tensor,
     labels: Tensor,
     epochs: int,
     seed: int,
-    after_epoch: Callable[[int, float, float], bool],
+    after_epoch: Callable[[float, float], bool],
 ) -> None:
     """AdamW on the squared error, the rate falling as a cosine.
 
     Args:
-        after_epoch: called with epoch, mean loss and rate; training ends when it returns False.
+        after_epoch: called with mean loss and rate; training ends when it returns False.
     """
-    optimizer = torch.optim.AdamW(head.parameters(), lr=_MLP_RATE, weight_decay=_MLP_DECAY)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=MLP_RATE, weight_decay=_MLP_DECAY)
     for epoch in range(1, epochs + 1):
-        rate = _MLP_RATE * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / epochs))
+        rate = MLP_RATE * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / epochs))
         optimizer.param_groups[0]["lr"] = rate
         order = np.random.default_rng((seed, epoch)).permutation(len(features))
         head.train()
         total = 0.0
-        for start in range(0, len(order), _MLP_BATCH):
-            rows = torch.from_numpy(order[start : start + _MLP_BATCH])
+        for start in range(0, len(order), MLP_BATCH):
+            rows = torch.from_numpy(order[start : start + MLP_BATCH])
             loss = torch.square(head(features[rows]) - labels[rows]).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += float(loss.detach()) * len(rows)
-        if not after_epoch(epoch, total / len(order), rate):
+        if not after_epoch(total / len(order), rate):
             return

@@ -19,8 +19,7 @@ from transformers import AutoModel
 
 from distillery_core.student.frozen_features import mean_state
 from distillery_core.student.frozen_heads import MlpHead
-
-HEAD = "head.safetensors"
+from distillery_core.student.model_card import HEAD
 
 
 @dataclass(frozen=True)

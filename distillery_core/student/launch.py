@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+EXIT_TERMINATED = 143
+"""128 + SIGTERM, what a shell reports for a command that was told to end."""
+
+_LAUNCHED = "DISTILLERY_LAUNCHED"
+"""Tells a process that its standard input is a pipe, open for as long as the launcher lives."""
 _LOOPBACK = "127.0.0.1"
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 5.0
@@ -17,20 +25,28 @@ _GRACE_SECONDS = 5.0
 def launch(arguments: Sequence[str], processes: int) -> int:
     """Run `python -m distillery_core ARGUMENTS` in so many processes that know of each other.
 
+    However this process ends, they end with it: they read a pipe that only it holds open.
+
     Returns:
-        0 when all end well, else the exit code of the first that did not; the others are ended
-        with it.
+        0 when all end well, else the exit code of the first that did not; 143 when this process
+        was told to end (SIGTERM). The others are ended with it.
     """
     port = free_port()
-    running = [_start(arguments, rank, processes, port) for rank in range(processes)]
-    try:
-        return _watch(running)
-    finally:
-        for process in running:
-            if process.poll() is None:
-                process.terminate()
-        for process in running:
-            process.wait()
+    running: list[subprocess.Popen[bytes]] = []
+    with _sigterm_noted() as noted:
+        try:
+            for rank in range(processes):
+                running.append(_start(arguments, rank, processes, port))
+            return _watch(running, noted)
+        finally:
+            _end(running)
+
+
+def end_with_launcher() -> None:
+    """In a process that `launch` started: watch the launcher, and end when it is gone, however it
+    ended. Other processes, those of torchrun among them, are left alone."""
+    if os.environ.pop(_LAUNCHED, None) is not None:
+        threading.Thread(target=_end_at_end_of_input, daemon=True).start()
 
 
 def let_the_first_speak() -> None:
@@ -53,15 +69,53 @@ def _start(
         "LOCAL_WORLD_SIZE": processes,
         "MASTER_ADDR": _LOOPBACK,
         "MASTER_PORT": port,
+        _LAUNCHED: 1,
     }
     environment = os.environ | {name: str(value) for name, value in told.items()}
     environment.setdefault("OMP_NUM_THREADS", "1")
     command = [sys.executable, "-m", "distillery_core", *arguments]
-    return subprocess.Popen(command, env=environment)  # noqa: S603 - our own command line again
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdin=pipe)  # noqa: S603 - our own line again
 
 
-def _watch(running: Sequence[subprocess.Popen[bytes]]) -> int:
-    while True:
+def _end_at_end_of_input() -> None:
+    while os.read(0, 1):  # nobody writes; a closed pipe reads as empty
+        pass
+    os._exit(EXIT_TERMINATED)  # the main thread may wait for a process that is gone as well
+
+
+@contextmanager
+def _sigterm_noted() -> Iterator[list[int]]:
+    """A list that gets an entry when SIGTERM comes in the block, which does not end this process.
+
+    Only the main thread may set a handler; in another one the signal does what it did.
+    """
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    former = signal.signal(signal.SIGTERM, lambda number, frame: noted.append(number))
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGTERM, former or signal.SIG_DFL)
+
+
+def _end(running: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End those that still run: asked first, killed if they do not hear."""
+    for process in running:
+        if process.poll() is None:
+            process.terminate()
+    for process in running:
+        try:
+            process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _watch(running: Sequence[subprocess.Popen[bytes]], noted: Sequence[int]) -> int:
+    while not noted:
         codes = [process.poll() for process in running]
         failed = [code for code in codes if code]
         if failed:
@@ -69,6 +123,7 @@ def _watch(running: Sequence[subprocess.Popen[bytes]]) -> int:
         if all(code == 0 for code in codes):
             return 0
         time.sleep(_POLL_SECONDS)
+    return EXIT_TERMINATED
 
 
 def free_port() -> int:

@@ -14,6 +14,8 @@ from distillery_core.student.dataset_check import CheckedDataset
 from distillery_core.student.settings import TrainSettings
 
 CARD = "distillery.json"
+HEAD = "head.safetensors"
+"""A head of ours, which lies beside its base (`headed.py`)."""
 
 
 class ModelCard(BaseModel):
@@ -56,20 +58,33 @@ def card_for(filter: Filter, settings: TrainSettings, dataset: CheckedDataset) -
     )
 
 
-def readme(card: ModelCard) -> str:
-    """How the model is used without this package, and where its scores would then differ."""
+def readme(card: ModelCard, *, own_head: bool) -> str:
+    """How the model is used without this package, and where its scores would then differ.
+
+    Args:
+        own_head: whether its head lies beside the base in `HEAD`.
+    """
     names = ", ".join(card.dimensions)
+    loading = _ONLY_HERE if own_head else _PLAIN
     return f"""# {card.filter_name} v{card.filter_version}
 
 A regression model: one output a dimension, 0-10, in this order: {names}.
-Base model: `{card.model_name}`. It loads with plain transformers:
-
-    model = AutoModelForSequenceClassification.from_pretrained(FOLDER)
+Base model: `{card.model_name}`. {loading}
 
 `distillery score` gives it the title, an empty line and the content, keeps head and tail of a text
 longer than {card.max_length} tokens (the first {card.head_share:.0%} and the end) and clips outputs
 to 0-10. Plain truncation gives other scores for longer texts. `{CARD}` names what it was made from.
 """
+
+
+_PLAIN = """It loads with plain transformers:
+
+    model = AutoModelForSequenceClassification.from_pretrained(FOLDER)"""
+
+_ONLY_HERE = f"""Its head is a small network of Distillery's own
+over the mean of the base's last hidden states, in `{HEAD}`. Plain transformers loads only the base
+(AutoModel); AutoModelForSequenceClassification would put random numbers in the place of the head.
+Score with `distillery score`."""
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -78,7 +78,7 @@ def build(
         if settings.dropout is not None:
             _set_dropout(config, settings.dropout)
         tokenizer = load_base(AutoTokenizer, source, settings.model_name)
-        _check_length(config, settings)
+        refuse_too_long(config, settings)
         by_mean = pools_mean(config, source, settings.pooling)
         if by_mean:
             config.num_hidden_layers += 1
@@ -135,6 +135,18 @@ def checkpoint_gradients(model: Any) -> None:
 def head_modules(model: Any) -> list[str]:
     """The modules above the last layer that hold parameters: regression head, pooler."""
     return sorted({n.rsplit(".", 1)[0] for n, _ in model.named_parameters() if is_head(model, n)})
+
+
+def output_layer(model: Any) -> Any:
+    """The last linear layer of the head, which gives the scores."""
+    outputs = model.config.num_labels
+    linear = [
+        module
+        for name in head_modules(model)
+        for module in [model.get_submodule(name)]
+        if isinstance(module, torch.nn.Linear) and module.out_features == outputs
+    ]
+    return linear[-1]
 
 
 def _without_autocast(forward: Any) -> Any:
@@ -253,7 +265,8 @@ def _set_dropout(config: Any, dropout: float) -> None:
             setattr(config, key, dropout)
 
 
-def _check_length(config: Any, settings: TrainSettings) -> None:
+def refuse_too_long(config: Any, settings: TrainSettings) -> None:
+    """Raise a UserError where more tokens are to be read than a base of this configuration can."""
     longest = getattr(config.get_text_config(), "max_position_embeddings", None)
     if longest and settings.max_length > longest:
         raise UserError(

@@ -124,7 +124,7 @@ def _sized(
         checkpointing=checkpointing,
         micro_tokens=tokens,
         memory=need,
-        trained=trained_parameters(shape, method, settings.lora_rank),
+        trained=trained_parameters(shape, method, settings.lora_rank, settings.frozen_head),
         missing=missing or None,
         why_not=_why_not(target, need, bool(tokens), missing),
     )
@@ -140,6 +140,7 @@ def _memory_by_tokens(
         shape,
         method,
         rank=settings.lora_rank,
+        frozen_head=settings.frozen_head,
         bf16=target.computes_in_bf16(settings.precision),
         frozen_bytes=_frozen_bytes(settings, target),
         checkpointing=checkpointing,

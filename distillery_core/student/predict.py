@@ -20,9 +20,9 @@ from distillery_core.student.batches import micro_batches, pad
 from distillery_core.student.checkpoint import WEIGHTS, recover
 from distillery_core.student.data import Encoded, TextEncoder
 from distillery_core.student.device import cpu_threads, pick_device, pick_threads
-from distillery_core.student.headed import HEAD, load_headed
+from distillery_core.student.headed import load_headed
 from distillery_core.student.metrics import Array
-from distillery_core.student.model_card import ModelCard, read_card
+from distillery_core.student.model_card import HEAD, ModelCard, read_card
 from distillery_core.student.model_factory import (
     FUSED,
     inside_adapters,

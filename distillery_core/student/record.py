@@ -36,7 +36,8 @@ class EpochRecord:
         running_loss: mean of the batches' losses while the weights were changing.
         learning_rate: of the base model after the last step.
         seconds: wall time of the training pass, evaluation not counted.
-        tokens: tokens of the articles passed over, padding not counted.
+        tokens: tokens of the articles passed over, padding not counted. A frozen base reads them
+            once, in the first epoch; in the later ones only its head is fitted.
         padding_waste: share of computed tokens that were padding, 0-1.
         tokens_per_second: useful tokens of the training pass, over all devices.
         model_flops_utilisation: share of the devices' peak spent on useful work (flops.py says how
@@ -80,12 +81,33 @@ class EpochRecord:
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """What weights are fitted with.
+
+    Attributes:
+        epochs: at most.
+        batch_size: articles of a batch; `accumulation` batches are a step.
+        learning_rate: the highest; None where weights are solved for.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float | None
+    accumulation: int = 1
+
+
+@dataclass(frozen=True)
 class RunFacts:
-    """What is known about a run before its first step."""
+    """What is known about a run before its first step.
+
+    `own_way` is what a method takes in place of the settings of the same names; None where it is
+    fitted as the settings say.
+    """
 
     filter: Filter
     settings: TrainSettings
     dataset_hashes: dict[str, str]
+    labelled_by: tuple[tuple[str | None, int], ...]
     base_config_sha256: str
     method: str
     gradient_checkpointing: bool
@@ -107,6 +129,18 @@ class RunFacts:
     precision: str
     device: torch.device
     threads: int
+    own_way: Fitted | None = None
+
+    @property
+    def fitted(self) -> Fitted:
+        """What the weights are fitted with."""
+        asked = self.settings
+        return self.own_way or Fitted(
+            epochs=asked.epochs,
+            batch_size=asked.batch_size,
+            learning_rate=asked.learning_rate,
+            accumulation=asked.accumulation,
+        )
 
     def notes(self) -> list[str]:
         """Lines for the live report, one for each thing that a user should know."""
@@ -118,7 +152,7 @@ class RunFacts:
         ]
         if self.by_mean:
             found.append("Its head reads the mean of an article's tokens (one layer more)")
-        if used < asked and self.total_steps:
+        if used < asked and self.own_way is None:
             found.append(f"Warm-up: {used} steps, not {asked} (10 % of {self.total_steps} at most)")
         if self.cut_share:
             share = f"{self.cut_share:.0%} of the training articles are longer than"
@@ -137,6 +171,9 @@ class RunFacts:
             "filter": self.filter.label,
             **self.settings.deciding(),
             "method_used": self.method,
+            "epochs_used": self.fitted.epochs,
+            "effective_batch_used": self.fitted.batch_size * self.fitted.accumulation,
+            "learning_rate_used": self.fitted.learning_rate,
             "warmup_steps_used": self.warmup_steps_used,
             "precision_used": self.precision,
             "threads_used": self.threads,
@@ -160,8 +197,9 @@ def metadata(
     """training_metadata.json: the seed's keys, then what makes the run repeatable and checkable.
 
     `complete` is false while epochs are still to come, so that a run that was cut off shows.
+    `settings` is what was asked for, the keys beside it what was done.
     """
-    settings, dimensions = facts.settings, facts.filter.dimensions
+    settings, fitted, dimensions = facts.settings, facts.fitted, facts.filter.dimensions
     return {
         "filter_name": facts.filter.name,
         "filter_version": facts.filter.config.filter.version,
@@ -170,9 +208,9 @@ def metadata(
         "model_name": settings.model_name,
         "num_parameters": facts.num_parameters,
         "num_trainable_parameters": facts.num_trainable_parameters,
-        "epochs": settings.epochs,
-        "batch_size": settings.batch_size,
-        "learning_rate": settings.learning_rate,
+        "epochs": fitted.epochs,
+        "batch_size": fitted.batch_size,
+        "learning_rate": fitted.learning_rate,
         "max_length": settings.max_length,
         "warmup_steps": facts.warmup_steps_used,
         "train_examples": facts.train_examples,
@@ -188,7 +226,7 @@ def metadata(
         "settings": settings.deciding(),
         "seed": settings.seed,
         "total_steps": facts.total_steps,
-        "effective_batch_size": settings.effective_batch,
+        "effective_batch_size": fitted.batch_size * fitted.accumulation,
         "micro_batch_tokens": facts.micro_batch_tokens,
         "bucketed_by_length": facts.bucketed,
         "packed": facts.packed,
@@ -205,6 +243,7 @@ def metadata(
         "seconds": round(seconds, 1),
         "tokens": sum(record.tokens for record in history),
         "finished_at": now_utc(),
+        "labelled_by": [{"oracle": name, "rows": rows} for name, rows in facts.labelled_by],
         "hashes": _hashes(facts, model_sha256),
         "versions": _versions(),
     }

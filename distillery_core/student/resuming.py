@@ -12,11 +12,12 @@ from accelerate.utils import gather_object
 
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.student.checkpoint import model_sha256
-from distillery_core.student.record import EpochRecord
+from distillery_core.student.checkpoint_tensors import trained_tensors
 from distillery_core.student.run import Run, Say
 from distillery_core.student.run_state import (
     BEST,
     RunState,
+    damaged_checkpoint,
     find_checkpoint,
     mark_finished,
     random_state,
@@ -36,15 +37,16 @@ def save_position(run: Run, say: Say) -> None:
     A disk without room for one is said, and training goes on: the last good one is still there.
     """
     folder = run.settings.checkpoint_dir
-    if folder is None or run.settings.fsdp:
+    if folder is None:
         return
     states = gather_object([random_state(run.device)])
+    tensors = trained_tensors(run.plain, run.optimizer.optimizer, run.names, run.is_main)
     if run.is_main:
         state = RunState(
             run=run.name,
             identity=run.identity,
             position=replace(run.position),
-            history=[record.as_json() for record in run.history],
+            history=run.history,
             model_sha256=run.model_sha256,
             scheduler=_plain(run.scheduler.state_dict()),
             rates=[group["lr"] for group in run.optimizer.param_groups],
@@ -54,9 +56,7 @@ def save_position(run: Run, say: Say) -> None:
             write_checkpoint(
                 Path(folder),
                 state,
-                run.plain,
-                run.optimizer.optimizer,
-                run.names,
+                tensors,
                 states,
                 run.model_dir if run.model_sha256 else None,
                 run.settings.keep,
@@ -92,20 +92,17 @@ def resume(run: Run, say: Say) -> float:
         CheckFailed: it is of another run: other settings, data or base.
     """
     settings = run.settings
-    if settings.fsdp:
-        raise UserError("a run with --fsdp cannot be resumed", where="--resume")
     folder = Path(settings.checkpoint_dir) if settings.checkpoint_dir else None
     path = find_checkpoint(settings.resume or "", folder)
     state = read_state(path)
     apart = {"gradient_checkpointing"} if _names_other_pieces(run, state) else set()
     refuse_other_run(path, _compared(state.identity, apart), _compared(run.identity, apart))
     restore(path, state, run.plain, run.optimizer.optimizer, run.names)
-    functions = [None] * len(run.optimizer.param_groups)  # the new run has its own
-    run.scheduler.load_state_dict({**state.scheduler, "lr_lambdas": functions})
+    _restore_schedule(run, path, state)
     restore_random(path, state, run.accelerator.process_index, run.device)
     run.name, run.position = state.run, state.position
     _cut_as_before(run, state, say)
-    run.history = [EpochRecord(**entry) for entry in state.history]
+    run.history = state.history
     run.model_sha256 = state.model_sha256
     if run.is_main:
         _put_best_back(run, path)
@@ -123,12 +120,12 @@ def _compared(identity: Mapping[str, Any], apart: Set[str]) -> dict[str, Any]:
 
 def _names_other_pieces(run: Run, state: RunState) -> bool:
     named = run.settings.micro_batch_tokens
-    return named is not None and named != state.identity["settings"]["micro_batch_tokens"]
+    return named is not None and named != state.identity["settings"].get("micro_batch_tokens")
 
 
 def _cut_as_before(run: Run, state: RunState, say: Say) -> None:
     """As many tokens at a time as the run began with, unless other ones are named now."""
-    run.fitted = bool(state.identity["settings"]["fit_batch"])
+    run.fitted = bool(state.identity["settings"].get("fit_batch"))
     if not _names_other_pieces(run, state):
         run.compute_at_a_time(*state.at_a_time)
     elif list(run.at_a_time) != list(state.at_a_time):
@@ -151,6 +148,14 @@ def _put_best_back(run: Run, path: Path) -> None:
         )
     shutil.rmtree(run.model_dir, ignore_errors=True)
     shutil.copytree(path / BEST, run.model_dir)
+
+
+def _restore_schedule(run: Run, path: Path, state: RunState) -> None:
+    own = _plain(run.scheduler.state_dict())
+    if {n: type(v) for n, v in own.items()} != {n: type(v) for n, v in state.scheduler.items()}:
+        raise damaged_checkpoint(path, "it does not hold this schedule")
+    functions = [None] * len(run.optimizer.param_groups)  # the new run has its own
+    run.scheduler.load_state_dict({**state.scheduler, "lr_lambdas": functions})
 
 
 def _plain(state: dict[str, object]) -> dict[str, object]:

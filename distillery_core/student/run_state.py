@@ -22,22 +22,27 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from distillery_core.errors import CheckFailed, UserError
-from distillery_core.files import sha256_file, write_json, write_text
-from distillery_core.student.optimisation import trainable
+from distillery_core.files import sha256_file, write_json
+from distillery_core.student.checkpoint_tensors import (
+    FILES,
+    RANDOM,
+    Tensors,
+    put_back,
+    write_tensors,
+)
+from distillery_core.student.record import EpochRecord
 
 STATE = "state.json"
-WEIGHTS = "weights.safetensors"
-OPTIMIZER = "optimizer.safetensors"
-RANDOM = "random.safetensors"
 BEST = "best"
 NEWEST = "newest"
 FINISHED = "finished"
-"""Beside the checkpoints: the name of the run that has ended and needs them no more."""
+"""An empty file in a checkpoint whose run has ended and needs it no more."""
 _NAME = re.compile(r"(epoch|step)_(\d+)")
 
 
@@ -66,7 +71,7 @@ class RunState:
     Attributes:
         run: names the run, so that one that is begun anew does not mix with what an earlier left.
         identity: what must be the same in the run that resumes: settings, hashes, counts.
-        history: entries of training_history.json.
+        history: the epochs that are done.
         model_sha256: of the best model so far; empty before the first epoch's end.
         scheduler: the schedule's own state.
         rates: learning rate of each parameter group.
@@ -79,7 +84,7 @@ class RunState:
     run: str
     identity: dict[str, Any]
     position: Position
-    history: list[dict[str, Any]]
+    history: list[EpochRecord]
     model_sha256: str
     scheduler: dict[str, Any]
     rates: list[float]
@@ -95,6 +100,9 @@ class RunState:
         return f"epoch_{self.position.epoch - 1}" if at_end else f"step_{self.position.step}"
 
 
+_FORMAT = TypeAdapter(RunState)
+
+
 def random_state(device: torch.device) -> dict[str, Tensor]:
     """Torch's random state of this process."""
     found = {"cpu": torch.get_rng_state()}
@@ -106,9 +114,7 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 def write_checkpoint(
     folder: Path,
     state: RunState,
-    model: Any,
-    optimizer: Any,
-    names: Sequence[str],
+    tensors: Tensors,
     random_states: Sequence[dict[str, Tensor]],
     best_model: Path | None,
     keep: int,
@@ -116,7 +122,6 @@ def write_checkpoint(
     """Write a checkpoint; older ones beyond `keep` go once it stands there whole.
 
     Args:
-        names: of the optimizer's parameters, in its order.
         random_states: torch's, of every process.
 
     Raises:
@@ -128,12 +133,12 @@ def write_checkpoint(
     except OSError as error:
         raise _unwritable(folder, error) from error
     try:
-        _write_tensors(fresh, model, optimizer, names, random_states)
+        write_tensors(fresh, tensors, random_states)
         if best_model is not None and best_model.is_dir():
             _link_tree(best_model, fresh / BEST)
         state.python_random = _listed(random.getstate())
         state.numpy_random = _listed(np.random.get_state())
-        state.files = {n: sha256_file(fresh / n) for n in (WEIGHTS, OPTIMIZER, RANDOM)}
+        state.files = {n: sha256_file(fresh / n) for n in FILES}
         write_json(fresh / STATE, asdict(state))
         fresh.chmod(0o755)
         target = folder / state.name
@@ -148,7 +153,7 @@ def write_checkpoint(
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints in a folder, the newest last."""
+    """The checkpoints in a folder, the newest last, after it those that cannot be read."""
     if not folder.is_dir():
         return []
     found = [p for p in folder.iterdir() if _NAME.fullmatch(p.name) and (p / STATE).is_file()]
@@ -156,27 +161,28 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def mark_finished(folder: Path, run: str) -> None:
-    """Note beside its checkpoints that a run has ended; a full disk is no matter here."""
-    if folder.is_dir():
+    """Note in its checkpoints that a run has ended; a full disk is no matter here."""
+    for path in _of_run(folder, run):
         with suppress(OSError):
-            write_text(folder / FINISHED, f"{run}\n")
+            (path / FINISHED).touch()
 
 
 def unfinished(folder: Path) -> Path | None:
-    """The newest checkpoint of a run that was interrupted; None where there is none."""
-    found = checkpoints(folder)
-    if not found:
-        return None
-    mark = folder / FINISHED
-    ended = mark.read_text(encoding="utf-8").strip() if mark.is_file() else ""
-    return None if _head(found[-1]).get("run") == ended else found[-1]
+    """The newest checkpoint of a run that was interrupted; None where there is none that can be
+    read."""
+    found = [path for path in checkpoints(folder) if not (path / FINISHED).exists()]
+    return next((path for path in reversed(found) if _glance(path) is not None), None)
 
 
 def _prune(folder: Path, run: str, keep: int) -> None:
     """Leave the newest `keep` checkpoints of this run, and none of an earlier one."""
-    own = [path for path in checkpoints(folder) if _head(path).get("run") == run]
-    for path in set(checkpoints(folder)) - set(own[-keep:]):
+    for path in set(checkpoints(folder)) - set(_of_run(folder, run)[-keep:]):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _of_run(folder: Path, run: str) -> list[Path]:
+    states = [(path, _glance(path)) for path in checkpoints(folder)]
+    return [path for path, state in states if state is not None and state.run == run]
 
 
 def find_checkpoint(resume: str, folder: Path | None) -> Path:
@@ -192,7 +198,7 @@ def find_checkpoint(resume: str, folder: Path | None) -> Path:
         inside = checkpoints(path)
         if inside:
             return inside[-1]
-        raise UserError("no checkpoint stands there", where=path, hint=_listing(path.parent))
+        raise UserError("no checkpoint stands there", where=path, hint=_listing(path))
     found = checkpoints(folder) if folder is not None else []
     if not found:
         raise UserError(
@@ -210,13 +216,12 @@ def read_state(path: Path) -> RunState:
         UserError: it is damaged.
     """
     try:
-        raw = json.loads((path / STATE).read_text(encoding="utf-8"))
-        state = RunState(**{**raw, "position": Position(**raw["position"])})
-        damaged = [n for n, digest in state.files.items() if sha256_file(path / n) != digest]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise _damaged(path, str(error)) from error
+        state = _read(path)
+        damaged = [name for name in FILES if sha256_file(path / name) != state.files.get(name)]
+    except (OSError, ValueError) as error:
+        raise damaged_checkpoint(path, error) from error
     if damaged:
-        raise _damaged(path, f"{', '.join(damaged)} changed since it was written")
+        raise damaged_checkpoint(path, f"{', '.join(damaged)} changed since it was written")
     return state
 
 
@@ -242,17 +247,24 @@ def restore(path: Path, state: RunState, model: Any, optimizer: Any, names: Sequ
         UserError: the files do not hold what this run trains.
     """
     try:
-        weights, moments = load_file(path / WEIGHTS), load_file(path / OPTIMIZER)
-        with torch.no_grad():
-            for name, parameter in trainable(model):
-                parameter.copy_(weights[name])
-        _restore_optimizer(optimizer, names, moments, state.rates)
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        raise _damaged(path, str(error)) from error
+        put_back(path, model, optimizer, names, state.rates)
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise damaged_checkpoint(path, error) from error
 
 
 def restore_random(path: Path, state: RunState, rank: int, device: torch.device) -> None:
-    """Put the random generators of this process back as they were."""
+    """Put the random generators of this process back as they were.
+
+    Raises:
+        UserError: the checkpoint does not hold their states.
+    """
+    try:
+        _restore_random(path, state, rank, device)
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise damaged_checkpoint(path, error) from error
+
+
+def _restore_random(path: Path, state: RunState, rank: int, device: torch.device) -> None:
     version, internal, gauss = state.python_random
     random.setstate((version, tuple(internal), gauss))
     kind, keys, at, has_gauss, cached = state.numpy_random
@@ -261,40 +273,6 @@ def restore_random(path: Path, state: RunState, rank: int, device: torch.device)
     torch.set_rng_state(stored[f"{rank}.cpu"])
     if device.type == "cuda" and f"{rank}.cuda" in stored:
         torch.cuda.set_rng_state(stored[f"{rank}.cuda"], device)
-
-
-def _write_tensors(
-    folder: Path,
-    model: Any,
-    optimizer: Any,
-    names: Sequence[str],
-    random_states: Sequence[dict[str, Tensor]],
-) -> None:
-    save_file({n: p.detach().contiguous() for n, p in trainable(model)}, folder / WEIGHTS)
-    moments = {
-        f"{key}|{name}": value.detach().contiguous()
-        for name, parameter in zip(names, _parameters(optimizer), strict=True)
-        for key, value in optimizer.state.get(parameter, {}).items()
-    }
-    save_file(moments, folder / OPTIMIZER)
-    states = {f"{r}.{key}": t for r, one in enumerate(random_states) for key, t in one.items()}
-    save_file(states, folder / RANDOM)
-
-
-def _restore_optimizer(
-    optimizer: Any, names: Sequence[str], moments: dict[str, Tensor], rates: Sequence[float]
-) -> None:
-    by_name = dict(zip(names, _parameters(optimizer), strict=True))
-    for joined, value in moments.items():
-        key, _, name = joined.partition("|")
-        parameter = by_name[name]
-        optimizer.state[parameter][key] = value.to(parameter.device)
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
-
-
-def _parameters(optimizer: Any) -> list[Any]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _link_tree(source: Path, target: Path) -> None:
@@ -337,30 +315,46 @@ def _listed(value: Any) -> list[Any]:
     ]
 
 
-def _order_of(path: Path) -> tuple[int, int]:
-    """Epoch and batch, by which checkpoints of one run follow each other."""
-    position = _head(path).get("position", {})
-    return position.get("epoch", 0), position.get("batch", 0)
+def _order_of(path: Path) -> tuple[bool, int, int]:
+    """Epoch and batch, by which checkpoints of one run follow each other. One that cannot be read
+    comes after them, so that --resume names it and does not pass over it."""
+    state = _glance(path)
+    return (True, 0, 0) if state is None else (False, state.position.epoch, state.position.batch)
 
 
-def _head(path: Path) -> dict[str, Any]:
-    """A checkpoint's state as it stands there; empty where it cannot be read."""
+def _glance(path: Path) -> RunState | None:
+    """A checkpoint's state as it stands there; None where it cannot be read."""
     try:
-        found = json.loads((path / STATE).read_text(encoding="utf-8"))
+        return _read(path)
     except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
 
 
-def _listing(folder: Path) -> str:
-    found = ", ".join(path.name for path in checkpoints(folder))
+def _read(path: Path) -> RunState:
+    """A checkpoint's state.
+
+    Raises:
+        OSError, ValueError: it is not there, or not of this shape.
+    """
+    state = _FORMAT.validate_python(json.loads((path / STATE).read_text(encoding="utf-8")))
+    if not isinstance(state.identity.get("settings"), dict):
+        raise ValueError("identity: it has no settings")
+    return state
+
+
+def _listing(missed: Path) -> str:
+    """The checkpoints beside one that is not to be had."""
+    beside = [path for path in checkpoints(missed.parent) if path.name != missed.name]
+    found = ", ".join(path.name for path in beside)
     return f"there are: {found}" if found else "leave --resume out to begin anew"
 
 
-def _damaged(path: Path, why: str) -> UserError:
-    return UserError(
-        f"the checkpoint cannot be read: {why}", where=path, hint=_listing(path.parent)
-    )
+def damaged_checkpoint(path: Path, why: Exception | str) -> UserError:
+    """The checkpoint is not as it was written; the hint names the others."""
+    if isinstance(why, ValidationError):
+        first = why.errors()[0]
+        why = f"{STATE}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return UserError(f"the checkpoint is damaged: {why}", where=path, hint=_listing(path))
 
 
 def _unwritable(folder: Path, error: OSError | SafetensorError) -> UserError:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from distillery_core.student.record import EpochRecord
 from distillery_core.student.settings import BestBy
+
+if TYPE_CHECKING:  # reports name the metrics too, and need no torch for it
+    from distillery_core.student.record import EpochRecord
 
 Chosen = Literal["mae", "spearman", "recall"]
 
 WORDS: dict[Chosen, str] = {"mae": "MAE", "spearman": "Spearman", "recall": "recall"}
-_KEYS: dict[Chosen, str] = {"mae": "mae", "spearman": "spearman", "recall": "needle_recall"}
+KEYS: dict[Chosen, str] = {"mae": "mae", "spearman": "spearman", "recall": "needle_recall"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Selection:
 
     def value(self, record: EpochRecord) -> float | None:
         """The metric; None where an epoch has none (a constant prediction has no rank)."""
-        return record.val[_KEYS[self.by]]
+        return record.val[KEYS[self.by]]
 
     def best(self, history: Sequence[EpochRecord]) -> EpochRecord:
         """The best epoch, the earliest of equals."""

@@ -34,6 +34,18 @@ ATTENTIONS = (
 )
 
 _ABOVE_ZERO = ("lora_alpha", "high_score_weight", "memory_limit_gib")
+_SEEDS = 2**32
+"""numpy's and torch's random numbers begin at any seed below this."""
+
+
+def frozen_as_recorded(head: FrozenHead) -> str:
+    """What a record calls the method of a head on a frozen base: `frozen (ridge)`."""
+    return f"frozen ({head})"
+
+
+def was_frozen(recorded: str) -> bool:
+    """Whether a record's method is that of a head on a frozen base, whichever head."""
+    return recorded == "frozen" or recorded in map(frozen_as_recorded, get_args(FrozenHead))
 
 
 @dataclass(frozen=True)
@@ -48,12 +60,13 @@ class TrainSettings:
             packed ones, which go by tokens.
         accumulation: batches per optimizer step.
         fit_batch: find the most articles that fit into memory at a time, up to the effective batch
-            of `batch_size * accumulation`; the optimizer steps stay the same.
+            of `batch_size * accumulation`; the optimizer steps stay the same. Not together with
+            `micro_batch_tokens`, which names how many.
         learning_rate: peak rate of the base model's weights.
         head_learning_rate: peak rate of the new regression head; None means `learning_rate`.
         warmup_steps: asked; at most 10 % of all steps are used.
         weight_decay: AdamW's, not on biases and norms.
-        seed: of the head's first weights, the order of articles, and dropout.
+        seed: of the head's first weights, the order of articles, and dropout; 0 to 2^32 - 1.
         schedule: how the rate falls after the warm-up.
         max_grad_norm: gradients are clipped to this norm.
         dropout: hidden and attention dropout; None keeps the base model's own. 0 is the default
@@ -145,10 +158,7 @@ class TrainSettings:
     device: Device = "auto"
 
     def __post_init__(self) -> None:
-        mistakes = [*self._too_low(), *self._unknown_words()]
-        if self.pooling == "mean" and self.method == "frozen" and self.frozen_head == "mlp":
-            what = "pooling is mean, which an MLP head on a frozen base reads anyway"
-            mistakes.append(UserError(what, "training", "leave pooling out"))
+        mistakes = [*self._too_low(), *self._unknown_words(), *self._at_odds()]
         if len(mistakes) == 1:
             raise mistakes[0]
         if mistakes:
@@ -185,12 +195,29 @@ class TrainSettings:
             if value is not None and not 0 < value < inf:
                 what = f"{name} is {value}, it must be a finite number above 0"
                 found.append(UserError(what, where="training"))
+        if not 0 <= self.seed < _SEEDS:
+            what = f"seed is {self.seed}, it must be from 0 to {_SEEDS - 1}"
+            found.append(UserError(what, where="training"))
         if not 0 <= self.weight_decay < inf:
             found.append(UserError(f"weight_decay is {self.weight_decay}", where="training"))
         for name in ("dropout", "lora_dropout"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 found.append(UserError(f"{name} is {value}, not in [0, 1)", where="training"))
+        return found
+
+    def _at_odds(self) -> list[UserError]:
+        """Settings that cannot both be meant."""
+        found = []
+        if self.pooling == "mean" and self.method == "frozen" and self.frozen_head == "mlp":
+            what = "pooling is mean, which an MLP head on a frozen base reads anyway"
+            found.append(UserError(what, "training", "leave pooling out"))
+        if self.fit_batch and self.micro_batch_tokens is not None:
+            what = (
+                f"{self.micro_batch_tokens} tokens at a time (--tokens-per-batch) and as many as "
+                "fit (--batch-size auto) are both asked for"
+            )
+            found.append(UserError(what, "training", "leave one of them out"))
         return found
 
     def _unknown_words(self) -> list[UserError]:

@@ -19,6 +19,7 @@ from distillery_core.student.model_factory import (
     is_head,
     load_base,
     locate,
+    output_layer,
     quiet_transformers,
 )
 from distillery_core.student.packing import is_packable, packs_by_default
@@ -38,6 +39,8 @@ class Shape:
         linear_sides: sum of inputs and outputs of those matrices: a LoRA adapter of rank r holds
             r times as many parameters.
         head: parameters of what stands above the last layer.
+        outputs: scores that the head gives; `output_layer` are the parameters of its last layer
+            alone, without a pooler.
         largest: parameters of the largest of the matrices.
         behind_attention: parameters of the last layer's matrices behind its attention, where they
             can be computed for single tokens (last_layer.py); else 0.
@@ -53,6 +56,8 @@ class Shape:
     linear: int
     linear_sides: int
     head: int
+    outputs: int
+    output_layer: int
     largest: int
     behind_attention: int
     layers: int
@@ -112,6 +117,8 @@ def describe_model(model: Any) -> Shape:
         linear=sum(m.weight.numel() for m in inside),
         linear_sides=sum(m.in_features + m.out_features for m in inside),
         head=sum(p.numel() for name, p in model.named_parameters() if is_head(model, name)),
+        outputs=int(model.config.num_labels),
+        output_layer=sum(p.numel() for p in output_layer(model).parameters()),
         largest=max((m.weight.numel() for m in inside), default=0),
         behind_attention=_matrix_parameters(
             parts_by_token(getattr(model, model.base_model_prefix))

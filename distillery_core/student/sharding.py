@@ -50,6 +50,17 @@ def whole(parameter: Tensor) -> Tensor:
     return parameter if gather is None else gather()
 
 
+def shared_like(value: Tensor, parameter: Tensor) -> Tensor:
+    """A whole tensor, which every process has, shared out and placed as a parameter is."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    here = value.to(parameter.device)
+    if not isinstance(parameter, DTensor):
+        return here
+    # Without a source nothing is sent: each process cuts its own part.
+    return distribute_tensor(here, parameter.device_mesh, parameter.placements, src_data_rank=None)
+
+
 def _layers(model: Any) -> list[torch.nn.Module]:
     """The layers that transformers says are never split."""
     names = set(getattr(model, "_no_split_modules", None) or ())

@@ -23,7 +23,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from distillery_core.student.settings import Method
+from distillery_core.student.frozen_heads import mlp_parameters
+from distillery_core.student.settings import FrozenHead, Method
 from distillery_core.student.shape import Shape
 
 GIB = 2**30
@@ -51,11 +52,16 @@ def gib(amount: float) -> str:
     return f"{amount / GIB:.1f} GiB"
 
 
-def trained_parameters(shape: Shape, method: Method, rank: int) -> int:
+def trained_parameters(
+    shape: Shape, method: Method, rank: int, frozen_head: FrozenHead = "ridge"
+) -> int:
     """How many parameters a method trains."""
     if method == "full":
         return shape.parameters
-    return shape.head if method == "frozen" else rank * shape.linear_sides + shape.head
+    if method == "frozen":
+        by_mlp = frozen_head == "mlp"
+        return mlp_parameters(shape.hidden, shape.outputs) if by_mlp else shape.output_layer
+    return rank * shape.linear_sides + shape.head
 
 
 def step_memory(
@@ -64,6 +70,7 @@ def step_memory(
     tokens: int,
     *,
     rank: int = 16,
+    frozen_head: FrozenHead = "ridge",
     bf16: bool = True,
     frozen_bytes: int = 2,
     checkpointing: bool = False,
@@ -74,11 +81,12 @@ def step_memory(
 
     Args:
         rank: of the adapters.
+        frozen_head: what is fitted on a frozen base.
         bf16: compute in bf16, else in float32.
         frozen_bytes: per parameter of LoRA's frozen base.
         attended: tokens of each article, where attention keeps its softmax; else 0.
     """
-    trained = trained_parameters(shape, method, rank)
+    trained = trained_parameters(shape, method, rank, frozen_head)
     kept = 0 if method == "frozen" else _kept_per_token(shape, bf16, checkpointing, attended)
     casts = 2 * shape.linear if bf16 and method == "full" else 0
     return Memory(

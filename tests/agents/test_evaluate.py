@@ -82,6 +82,7 @@ def test_everything_is_measured_and_written(trained: Trained, tmp_path: Path, dr
     rows = [json.loads(line) for line in done.predictions_path.read_text().splitlines()]
     assert len(rows) == front.counts["test"]
     assert set(rows[0]["labels"]) == set(trained.filter.dimensions)
+    assert "| train | 100 of 128 |" in done.judged.report.body, "its errors are of a fixed part"
 
 
 def test_evaluating_again_writes_the_same_bytes(trained: Trained) -> None:

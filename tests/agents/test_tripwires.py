@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 
+from distillery_core.agents.record_check import head_parameters
 from distillery_core.agents.tripwires import OtherVersion, copied_results, find_tripwires
 from distillery_core.dataset.manifest import LabelRecord, Manifest
+from distillery_core.dataset.prepare import prepare
 from distillery_core.dataset.rows import Example
+from distillery_core.student.predict import load_model
+from distillery_core.student.settings import TrainSettings
+from distillery_core.student.testing import labelled_rows, tiny_base, tiny_filter, write_rows
+from distillery_core.student.training import train
 from distillery_core.verdicts import Measurement, ReportFront, write_report
 
 HISTORY = [{"train": {"mae": 0.6}, "val": {"mae": value}} for value in (1.0, 0.7, 0.8)]
@@ -65,6 +71,10 @@ def test_sound_results_trip_nothing() -> None:
         ({"num_trainable_parameters": HEAD, "settings": {"method": "frozen"}}, ""),
         ({"num_trainable_parameters": 9_000_000, "settings": {"method": "lora"}}, ""),
         (
+            {"num_trainable_parameters": HEAD, "method": "frozen base"},
+            "only the head was trained (12288 of 1500000000 parameters), under frozen base",
+        ),
+        (
             {"best_epoch": 3, "best_val_mae": 0.8},
             "epoch 3 was saved, the history's best is epoch 2",
         ),
@@ -78,6 +88,36 @@ def test_the_record_gives_it_away(record: dict[str, Any], said: str) -> None:
     fired = _fired(record)
     assert said in fired
     assert bool(fired) == bool(said)
+
+
+@pytest.mark.parametrize("head", ["ridge", "mlp"])
+def test_a_frozen_run_is_taken_for_one(tmp_path: Path, head: str) -> None:
+    """By the record that training wrote; the same is not let pass as full fine-tuning."""
+    tiny = tiny_filter(tmp_path / "filters")
+    rows = write_rows(tmp_path / "rows.jsonl", labelled_rows(tiny, 60))
+    prepare(tiny, rows, tmp_path / "data")
+    settings = TrainSettings(
+        model_name=str(tiny_base(tmp_path / "base", "bert")),
+        max_length=32,
+        method="frozen",
+        frozen_head=head,  # type: ignore[arg-type]
+        head_epochs=3,
+        device="cpu",
+        threads=1,
+    )
+    out = tmp_path / "out"
+    model_dir = train(tiny, tmp_path / "data", out, settings).model_dir
+    record, history = (
+        json.loads((out / f"training_{name}.json").read_text(encoding="utf-8"))
+        for name in ("metadata", "history")
+    )
+    known = {
+        "head_parameters": head_parameters(load_model(model_dir).model),
+        "val_mae": record["best_val_mae"],
+    }
+    assert find_tripwires(record, history, **known).grade == 0
+    (fired,) = find_tripwires({**record, "method": "full"}, history, **known).fired
+    assert "under full" in fired
 
 
 def test_the_saved_model_is_not_the_epoch_that_the_history_praises() -> None:

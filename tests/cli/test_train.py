@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from distillery_core.cli.main import main
-from distillery_core.cli.verbs.train import NEWEST, TrainCommand, _batch_size
+from distillery_core.cli.verbs.train import NEWEST, TrainCommand, _batch_size, _judged_by
 from distillery_core.cli.work import LineWork
 from distillery_core.dataset.prepare import prepare
 from distillery_core.stages.project import Project
@@ -146,6 +146,22 @@ def test_resume_may_stand_alone(
     TrainCommand.parse_args(object.__new__(TrainCommand), Context(), given)
     assert seen == [read]
     assert Context.obj is None
+
+
+@pytest.mark.parametrize(
+    ("output_dir", "data_dir", "told"),
+    [
+        (None, None, ""),
+        ("elsewhere", None, " --model-dir elsewhere/model"),
+        ("../my runs", "data", " --model-dir '../my runs/model' --data-dir data"),
+        (None, "/data/it's", """ --data-dir '/data/it'"'"'s'"""),
+    ],
+)
+def test_the_command_that_follows_judges_this_very_model(
+    output_dir: str | None, data_dir: str | None, told: str
+) -> None:
+    given = (None if one is None else Path(one) for one in (output_dir, data_dir))
+    assert _judged_by("tiny", *given) == f"distillery evaluate --filter tiny{told}"
 
 
 def test_batch_sizes() -> None:

@@ -29,9 +29,14 @@ def record(judged_project: Callable[..., Project]) -> Record:
 
 
 def _changed(record: Record, case: dict[str, Any]) -> Record:
-    levels = case.get("lines", {})
+    levels, intervals = case.get("lines", {}), case.get("intervals", {})
     lines = tuple(
-        line.model_copy(update={"level": levels.get(line.name, line.level)})
+        line.model_copy(
+            update={
+                "level": levels.get(line.name, line.level),
+                "measurement": line.measurement.model_copy(update=intervals.get(line.name, {})),
+            }
+        )
         for line in record.decision.lines
     )
     decision = record.decision.model_copy(update={"lines": lines})
@@ -54,7 +59,13 @@ def _all_well(decision: Verdict, words: Words) -> Verdict:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
 def test_what_is_concluded(case: dict[str, Any], record: Record, tmp_path: Path) -> None:
-    history = write_run(tmp_path, case.get("course", [1.2, 0.8]), case.get("kept"))
+    history = write_run(
+        tmp_path,
+        case.get("course", [1.2, 0.8]),
+        case.get("kept"),
+        case.get("val"),
+        best_by=case.get("best_by"),
+    )
     training = read_training(history, history.with_name("training_metadata.json"))
     judged = _changed(record, case) if case.get("record", True) else None
     found = conclusions(training, judged)

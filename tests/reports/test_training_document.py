@@ -4,6 +4,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,25 @@ def test_without_an_evaluation_it_says_so_first(judged: TrainingReport, tmp_path
     assert any(text.startswith("This model has not been judged.") for text in told)
     assert "Not shown: results: not evaluated" in told
     assert "calibration_curve.png" not in [plot.name for plot in drawn(bare)[1]]
+
+
+def test_it_says_who_labelled_and_how_many_articles_an_error_is_of(
+    judged: TrainingReport, tmp_path: Path
+) -> None:
+    whole = texts(written(judged, tmp_path))
+    assert any("The oracle (not recorded) scored" in text for text in whole)
+    assert "1,920" in whole
+    history = write_run(
+        tmp_path,
+        labelled_by=[{"oracle": "another-oracle", "rows": 2400}],
+        train_evaluated_on={"articles": 384, "mode": "evaluation"},
+    )
+    training = read_training(history, tmp_path / "training_metadata.json")
+    for record in (judged.record, None):
+        report = replace(judged, training=training, record=record)
+        told = texts(written(report, tmp_path))
+        assert any("The oracle (another-oracle) scored every article" in text for text in told)
+        assert "384 of 1,920" in told and "1,920" not in told
 
 
 def test_a_history_of_bare_validation_errors_is_enough(tmp_path: Path) -> None:

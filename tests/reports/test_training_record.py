@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from distillery_core.errors import UserError
-from distillery_core.reports.training_record import base_name, read_training
+from distillery_core.reports.training_record import base_name, labelled_by, read_training
 from tests.reports.training_files import write_run
 
 
@@ -39,6 +39,27 @@ def test_what_is_no_history_is_said(tmp_path: Path, history: Any, said: str) -> 
     path.write_text(history if isinstance(history, str) else json.dumps(history), encoding="utf-8")
     with pytest.raises(UserError, match=said):
         read_training(path, None)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "told"),
+    [
+        (None, ""),
+        ([], ""),
+        ([{"oracle": None, "rows": 300}], ""),
+        ([{"oracle": "gemini-flash", "rows": 300}], "gemini-flash"),
+        (
+            [{"oracle": "gemini-flash", "rows": 2000}, {"oracle": None, "rows": 80}],
+            "gemini-flash (2,000 labels), not recorded (80 labels)",
+        ),
+        ([{"oracle": "two\nlines", "rows": 3}], "two lines"),
+    ],
+)
+def test_who_gave_the_labels_is_told(tmp_path: Path, recorded: Any, told: str) -> None:
+    history = write_run(tmp_path, **({} if recorded is None else {"labelled_by": recorded}))
+    found = read_training(history, tmp_path / "training_metadata.json")
+    assert labelled_by(found) == told
+    assert labelled_by(None) == ""
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:

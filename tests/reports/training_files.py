@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,20 @@ NAMES = ("harm", "area", "loss")
 
 
 def write_run(
-    home: Path, maes: Sequence[float] = (1.2, 0.8, 0.6), kept: int | None = None, **metadata: Any
+    home: Path,
+    maes: Sequence[float] = (1.2, 0.8, 0.6),
+    kept: int | None = None,
+    val: Mapping[str, Sequence[float | None]] | None = None,
+    **metadata: Any,
 ) -> Path:
-    """Write history and metadata of a run with these validation MAEs; returns the history."""
+    """Write history and metadata of a run with these validation MAEs; returns the history.
+
+    `val`: further validation metrics by epoch.
+    """
     epochs = [_epoch(at, mae) for at, mae in enumerate(maes, 1)]
+    for name, values in (val or {}).items():
+        for epoch, value in zip(epochs, values, strict=True):
+            epoch["val"][name] = value
     facts = {
         "filter_name": "floods",
         "filter_version": "1.0",

@@ -46,6 +46,29 @@ def test_an_evaluation_of_another_model_is_not_shown(trained: Project) -> None:
     assert line in summary and "This model has not been judged." in summary
 
 
+def test_pictures_of_an_earlier_model_are_taken_away(trained: Project) -> None:
+    folder = plot_training(trained).folder
+    (folder / "mine.png").write_bytes(b"kept")
+    write_run(trained.root / HOME, hashes={"model_sha256": "n" * 64})
+    written = plot_training(trained)
+    kept = {path.name for path in folder.iterdir()}
+    assert kept == {path.name for path in written.files} | {"mine.png"}
+    assert not {"calibration_curve.png", "error_per_band.png", "predicted_vs_labelled.png"} & kept
+
+
+def test_a_document_leaves_the_plots_of_another_run_as_they_are(
+    trained: Project, tmp_path: Path
+) -> None:
+    folder = plot_training(trained).folder
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    history = write_run(tmp_path / "other", [2.0, 1.9], hashes={"model_sha256": "n" * 64})
+    output = tmp_path / "other" / "r.docx"
+    written = write_training_report(trained, history=history, output=output)
+    assert written.files == (output,) and output.is_file()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in (trained.root / "reports").iterdir()] == [folder.name]
+
+
 def test_an_edited_evaluation_is_not_shown(trained: Project) -> None:
     report = trained.root / HOME / "model_evaluation.md"
     report.write_text(report.read_text(encoding="utf-8") + "edited\n", encoding="utf-8")

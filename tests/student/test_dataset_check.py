@@ -22,6 +22,20 @@ def test_a_good_dataset(filter_: Filter, data_dir: Path) -> None:
     assert len(set(found.hashes.values())) == 3
 
 
+def test_who_labelled_is_known(filter_: Filter, data_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(data_dir, folder)
+
+    def several(manifest: dict[str, Any]) -> None:
+        [label] = manifest["labels"]
+        asked = [{"oracle": "one", "rows": 20, "prompt_sha256": mark * 64} for mark in "ab"]
+        manifest["labels"] = [{**label, "rows": 30}, *({**label, **some} for some in asked)]
+
+    assert check_dataset(filter_, folder).labelled_by == ((None, 120),)
+    edit(folder, several)
+    assert check_dataset(filter_, folder).labelled_by == (("one", 40), (None, 30))
+
+
 def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())

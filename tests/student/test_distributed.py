@@ -37,13 +37,27 @@ import json, sys
 from pathlib import Path
 from distillery_core.filters.filter import load_filter
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.training import train
+from distillery_core.student import training
+
+class Stopped(BaseException):
+    pass
+
+def stop_after(save):
+    def stopping(run, say):
+        save(run, say)
+        raise Stopped
+    return stopping
 
 job = json.loads(sys.argv[1])
+if job.get("stops"):
+    training.save_position = stop_after(training.save_position)
 for name, settings in job["runs"].items():
     lines = []
-    train(load_filter(Path(job["filter"])), Path(job["data"]), Path(job["out"]) / name,
-          TrainSettings(**settings), say=lines.append)
+    try:
+        training.train(load_filter(Path(job["filter"])), Path(job["data"]), Path(job["out"]) / name,
+                       TrainSettings(**settings), say=lines.append)
+    except Stopped:
+        pass
     print(json.dumps({"run": name, "lines": len(lines)}), flush=True)
 """
 
@@ -68,23 +82,32 @@ def both(
         "fsdp": {**common, "fsdp": True},
     }
     job = {"filter": str(filter_.folder), "data": str(data_dir), "runs": runs}
+    (root / "job.json").write_text(json.dumps(job))
     alone = {name: settings for name, settings in runs.items() if name != "fsdp"}
-    port = free_port()
     told = _start({**job, "runs": alone, "out": str(root / "one")}, {})
+    said = _told_by(told, *_start_two({**job, "out": str(root / "two")}))
+    return root, said
+
+
+def _start_two(job: dict[str, Any]) -> list[subprocess.Popen[str]]:
+    port = str(free_port())
     two = [
         {
             "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1",
         }
         for rank in range(2)
     ]  # fmt: skip
-    started = [_start({**job, "out": str(root / "two")}, environment) for environment in two]
+    return [_start(job, environment) for environment in two]
+
+
+def _told_by(*processes: subprocess.Popen[str]) -> list[dict[str, Any]]:
     said = []
-    for process in (told, *started):
+    for process in processes:
         output, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors[-3000:]
         said += [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    return root, said
+    return said
 
 
 def _start(job: dict[str, Any], environment: dict[str, str]) -> subprocess.Popen[str]:
@@ -118,6 +141,28 @@ def test_two_processes_give_the_curve_of_one(
     assert metadata["processes"] == 2
     assert metadata["device"].startswith("2 x cpu")
     assert metadata["weights_moved"]["tensors_moved"] == metadata["weights_moved"]["tensors"]
+
+
+def test_two_processes_go_on_where_they_were_stopped(
+    both: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    root, _ = both
+    job = json.loads((root / "job.json").read_text())
+    for name, settings in job["runs"].items():
+        settings |= {"checkpoint_dir": str(tmp_path / name / "checkpoints"), "checkpoint_every": 5}
+    job["out"] = str(tmp_path)
+    _told_by(*_start_two({**job, "stops": True}))
+    assert not (tmp_path / "fsdp" / "training_history.json").exists()
+    for settings in job["runs"].values():
+        settings["resume"] = "newest"
+    _told_by(*_start_two(job))
+    for name in job["runs"]:
+        resumed, whole = (history(folder / name) for folder in (tmp_path, root / "two"))
+        for before, after in zip(whole, resumed, strict=True):
+            assert after["running_loss"] == before["running_loss"], name
+            assert after["val"] == before["val"], name
+        model = Path(name) / "model" / "model.safetensors"
+        assert (tmp_path / model).read_bytes() == (root / "two" / model).read_bytes(), name
 
 
 def test_only_the_first_process_speaks(both: tuple[Path, list[dict[str, Any]]]) -> None:

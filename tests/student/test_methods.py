@@ -21,7 +21,7 @@ from distillery_core.student.frozen_heads import fit_ridge
 from distillery_core.student.plan import choice_of
 from distillery_core.student.predict import load_model, predict
 from distillery_core.student.run import Say
-from distillery_core.student.settings import Method, TrainSettings
+from distillery_core.student.settings import FrozenHead, Method, TrainSettings
 from distillery_core.student.shape import shape_of
 from distillery_core.student.step_memory import GIB
 from distillery_core.student.target import target_for
@@ -156,6 +156,93 @@ def test_a_frozen_ridge_head_is_the_models_own_layer(
     assert result.metadata["num_trainable_parameters"] == (96 if family == "qwen2" else 99)
 
 
+@pytest.mark.parametrize("head", ["ridge", "mlp"])
+def test_a_frozen_run_trains_as_many_parameters_as_planned(
+    trained: Callable[..., TrainResult], settings: Make, family: str, head: FrozenHead
+) -> None:
+    asked = settings(family, method="frozen", frozen_head=head, head_epochs=1)
+    shape = shape_of(asked.model_name, 3)
+    planned = choice_of(shape, asked, target_for("cpu"), "frozen").trained
+    run = trained(family, method="frozen", frozen_head=head, head_epochs=1)
+    assert run.metadata["num_trainable_parameters"] == planned
+    need = choice_of(shape, asked, target_for("cpu"), "frozen").memory
+    assert (need.gradients, need.optimizer) == (4 * planned, 8 * planned)
+
+
+NO_EFFECT = "Without effect on a frozen base: "
+
+
+@pytest.mark.parametrize(
+    ("head", "instead", "record"),
+    [
+        ("mlp", "batches of 32, a rate of 0.001 and at most 4 epochs (head_epochs", (4, 32, 1e-3)),
+        ("ridge", "; a ridge head is solved in closed form", (1, 96, None)),
+    ],
+)
+def test_a_frozen_run_says_and_records_what_its_head_is_fitted_with(
+    trained: Callable[..., TrainResult], head: str, instead: str, record: tuple[object, ...]
+) -> None:
+    lines: list[str] = []
+    asked = {"epochs": 7, "learning_rate": 0.5, "batch_size": 2, "schedule": "cosine"}
+    result = trained(
+        "bert", lines.append, method="frozen", frozen_head=head, head_epochs=4, precision="bf16",
+        **asked,
+    )  # fmt: skip
+    said = [line for line in lines if line.startswith(NO_EFFECT)]
+    assert len(said) == 1
+    assert instead in said[0]
+    for name, value in (asked | {"precision": "bf16"}).items():
+        assert f" {name} {value}" in said[0]
+    assert ("head_epochs 4," in said[0]) == (head == "ridge")
+    assert "seed" not in said[0]
+    told = result.metadata
+    assert told["train_examples"] == 96
+    assert (told["epochs"], told["batch_size"], told["learning_rate"]) == record
+    assert told["effective_batch_size"] == told["batch_size"]
+    assert told["epochs_run"] == record[0] == len(result.history)
+    assert told["total_steps"] == (4 * 3 if head == "mlp" else 0)
+    assert told["precision"] == "float32"
+    assert told["settings"]["epochs"] == 7, "what was asked for stays in the record"
+
+
+def test_a_frozen_run_with_nothing_to_leave_out_says_nothing(
+    data_dir: Path, filter_: Filter, base: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """What the filter says for other methods was not asked for, unless it freezes the base."""
+    lines: list[str] = []
+
+    def said(method: str, **overrides: object) -> list[str]:
+        lines.clear()
+        given = filter_.config.training.model_copy(update={"method": method, "epochs": 9})
+        config = filter_.config.model_copy(update={"training": given})
+        asked = TrainSettings.from_config(
+            given, model_name=str(base("bert")), method="frozen", device="cpu", max_length=64,
+            precision="float32", **overrides,
+        )  # fmt: skip
+        chosen = filter_.model_copy(update={"config": config})
+        train(chosen, data_dir, tmp_path / "out", asked, say=lines.append)
+        return [line for line in lines if line.startswith(NO_EFFECT)]
+
+    assert said("auto") == []
+    assert said("auto", epochs=3)[0].startswith(f"{NO_EFFECT}epochs 3; ")
+    assert said("frozen")[0].startswith(f"{NO_EFFECT}epochs 9; ")
+
+
+def test_a_frozen_base_is_counted_once_and_every_epoch_timed_by_itself(
+    trained: Callable[..., TrainResult],
+) -> None:
+    ridge = trained("bert", method="frozen")
+    result = trained("bert", method="frozen", frozen_head="mlp", head_epochs=40)
+    first, *later = result.history
+    assert result.metadata["tokens"] == first.tokens == ridge.metadata["tokens"] > 1000
+    assert first.tokens_per_second == pytest.approx(first.tokens / first.seconds)
+    assert {(one.tokens, one.tokens_per_second) for one in later} == {(0, 0.0)}
+    assert result.metadata["padding_waste"] == first.padding_waste
+    seconds = [one.seconds for one in result.history]
+    assert sum(seconds) <= result.metadata["seconds"] + 0.05
+    assert max(seconds[-5:]) < sum(seconds[1:]) / 2, "not since the run began"
+
+
 def test_a_frozen_mlp_head_lies_beside_the_base(
     trained: Callable[..., TrainResult], family: str, data_dir: Path
 ) -> None:
@@ -164,6 +251,9 @@ def test_a_frozen_mlp_head_lies_beside_the_base(
     assert 5 < len(result.history) <= 30
     assert saved_mae(result, data_dir) == pytest.approx(result.best_val_mae, abs=1e-4)
     assert result.metadata["weights_moved"]["tensors_moved"] == 4
+    told = (result.model_dir / "README.md").read_text(encoding="utf-8")
+    assert "It loads with plain transformers" not in told
+    assert "Plain transformers loads only the base" in told
 
 
 def test_a_frozen_base_is_read_once(

@@ -230,8 +230,8 @@ def test_the_memory_formula_against_measured_steps() -> None:
 
 def test_flops_are_those_of_the_formula() -> None:
     shape = Shape(
-        parameters=100, linear=1000, linear_sides=1, head=1, largest=1, behind_attention=0,
-        layers=2, hidden=10, heads=1, key_value=1, inner=1, packable=True,
+        parameters=100, linear=1000, linear_sides=1, head=1, outputs=1, output_layer=1, largest=1,
+        behind_attention=0, layers=2, hidden=10, heads=1, key_value=1, inner=1, packable=True,
         packs_by_flash=True, gated=False, causal=False,
     )  # fmt: skip
     assert train_flops(shape, [3, 5], frozen_base=False) == 6 * 1000 * 8 + 12 * 2 * 10 * (9 + 25)

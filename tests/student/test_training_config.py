@@ -81,8 +81,8 @@ def test_mistakes_are_told_with_their_lines(
 
 def test_bad_values_are_told_by_the_settings(written: Callable[[str], Path]) -> None:
     filter_ = resolve_filter("uplifting", ROOT)
-    with pytest.raises(UserError, match=r"epochs is 0(?s:.)*accumulation is 0"):
-        resolved(filter_, written("training: {epochs: 0, accumulation: 0}"), {})
+    with pytest.raises(UserError, match=r"epochs is 0(?s:.)*accumulation is 0(?s:.)*seed is -3"):
+        resolved(filter_, written("training: {epochs: 0, accumulation: 0, seed: -3}"), {})
 
 
 @pytest.mark.parametrize(

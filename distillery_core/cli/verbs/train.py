@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -180,11 +181,13 @@ def train(
 
     What is not given comes from --config, then from the filter's config. Writes model/,
     training_history.json, training_metadata.json and training_config.yaml; checkpoints to resume
-    from go to training/checkpoints/<filter>_<version>/.
+    from go to training/checkpoints/<filter>_<version>/, with another --output-dir to a folder of
+    their own in there.
     """
     from distillery_core.stages.train import config_filter, is_main_process
     from distillery_core.stages.train import plan as plan_training
     from distillery_core.stages.train import train as train_student
+    from distillery_core.student.launch import end_with_launcher
 
     processes = devices or 1
     several = processes > 1
@@ -197,7 +200,7 @@ def train(
     if output_dir is not None:
         options.refuse_unwritable(output_dir / "training_metadata.json")
     if several:
-        with _told_how_to_go_on(project, chosen, resume):
+        with _told_how_to_go_on(project, chosen, output_dir, resume):
             _launch(ctx.obj, processes)
     overrides = options.given(
         method=method,
@@ -240,9 +243,10 @@ def train(
             )
         _show_plan(found, json)
         return
+    end_with_launcher()
     with (
         _one_voice(),
-        _told_how_to_go_on(project, chosen, resume),
+        _told_how_to_go_on(project, chosen, output_dir, resume),
         only_json(json),
         work("train") as task,
     ):
@@ -264,11 +268,23 @@ def train(
         return
     say(f"{project.relative(result.model_dir)}: validation MAE {result.best_val_mae:.3f}")
     note(_advice(result.best_val_mae))
-    note(f"  -> distillery evaluate --filter {reference}")
+    note(f"  -> {_judged_by(reference, output_dir, data_dir)}")
+
+
+def _judged_by(reference: str, output_dir: Path | None, data_dir: Path | None) -> str:
+    """The command that judges this very model, on the data that it was trained with."""
+    words = ["distillery", "evaluate", "--filter", reference]
+    if output_dir is not None:
+        words += ["--model-dir", str(output_dir / "model")]
+    if data_dir is not None:
+        words += ["--data-dir", str(data_dir)]
+    return shlex.join(words)
 
 
 @contextmanager
-def _told_how_to_go_on(project: Any, filter: Any, resumed: str | None) -> Iterator[None]:
+def _told_how_to_go_on(
+    project: Any, filter: Any, output_dir: Path | None, resumed: str | None
+) -> Iterator[None]:
     """Ctrl-C in the block says whether there is a checkpoint to go on from."""
     from distillery_core.stages.train import checkpoint_since
 
@@ -276,7 +292,7 @@ def _told_how_to_go_on(project: Any, filter: Any, resumed: str | None) -> Iterat
     try:
         yield
     except KeyboardInterrupt as error:
-        written = checkpoint_since(project, filter, began)
+        written = checkpoint_since(project, filter, output_dir, began)
         if written is not None:
             how = f"--resume goes on from the last checkpoint, {project.relative(written)}"
         elif resumed:
