@@ -14,7 +14,8 @@ beginning.py      a run before its first step     run.py              what its e
 training.py       the loop, top to bottom         memory.py           memory that runs out
 optimisation.py   optimizer, schedule, movement   selection.py        which epoch is kept
 lora.py           adapters, and merging them      metrics.py finding.py  how far off, what is found
-run_state.py resuming.py  checkpoints, resuming   saving.py checkpoint.py  models, whole or not
+run_state.py checkpoint_tensors.py resuming.py  checkpoints, resuming
+saving.py checkpoint.py  models, whole or not
 record.py         history and metadata            model_card.py       what a model was made from
 frozen.py frozen_settings.py frozen_features.py frozen_heads.py headed.py  a head on a base that
                                                   stays as it is

@@ -15,7 +15,9 @@ import yaml
 from distillery_core.cli.main import main
 from distillery_core.errors import CheckFailed, GateClosed, UserError
 from distillery_core.filters import Filter, resolve_filter
-from distillery_core.stages import gates, promote
+from distillery_core.filters.config import TextConfig
+from distillery_core.filters.text_view import text_view
+from distillery_core.stages import evaluate, gates, promote, train
 from distillery_core.stages.project import Project
 from distillery_core.stages.publish import Bundle, Published, PublishWish, bundle, publish
 from distillery_core.types import Article
@@ -95,6 +97,8 @@ def test_the_card_has_the_hubs_metadata_and_the_records_numbers(
     assert measured["Test MAE"] == round(record["shown"]["rivals"][0]["mae"], 4)
     assert (card.data.license, card.data.library_name) == ("apache-2.0", "transformers")
     assert "base_model" not in yaml.safe_load(text.split("---\n")[1])  # a local folder
+    [labeller] = metadata["labelled_by"]
+    assert labeller["oracle"] and f"labelled by {labeller['oracle']}" in text
     for key in ("dataset_sha256", "prompt_sha256", "model_sha256"):
         assert metadata["hashes"][key] in text
     assert "approved by a person" in text and "Ada" not in text
@@ -114,12 +118,37 @@ def test_the_cards_snippet_scores_as_distillery_does(approved: Project, hub: Fak
         Article("1", "Flood in the town", "People left their houses. " * 3),
         Article("2", "", "Strike at the port"),
         Article("3", "Long", "Rain fell and the river rose over its banks. " * 40),
+        Article(
+            "4", "  Cafe\u0301\nclosed ", "It\x07 was late.\r\nNobody came.\rSo it closed. \n\n"
+        ),
     ]
     student = load_model(approved.home(crisis(approved)) / "model", "cpu")
     for article, row in zip(articles, predict(student, articles).values, strict=True):
         found = names["score"](article.title, article.content)
         assert list(found) == list(student.dimensions)
         assert list(found.values()) == pytest.approx(row.tolist(), abs=1e-4)
+        # A decoder's last token would tell a trailing space; this base reads the first.
+        view = text_view(article.title, article.content, TextConfig())
+        cleaned = names["clean"](article.title).replace("\n", " "), names["clean"](article.content)
+        assert cleaned == (view.title, view.content)
+
+
+def test_a_head_of_our_own_is_refused_before_the_hub_is_asked(
+    approved: Project, judged_once: Path, hub: FakeHub
+) -> None:
+    overrides = {
+        "method": "frozen", "frozen_head": "mlp", "max_length": 64, "threads": 1,
+        "model_name": str(judged_once.parent / "base"),
+    }  # fmt: skip
+    train.train(approved, crisis(approved), overrides=overrides, mlflow=False)
+    evaluate.evaluate(approved, crisis(approved), mlflow=False)
+    gates.approve(approved, crisis(approved), report="evaluation", who="Ada", why="for a test")
+    with pytest.raises(CheckFailed, match="predicts differently with plain transformers") as caught:
+        bundle(approved, crisis(approved), WISH)
+    assert "--frozen-head ridge" in str(caught.value.hint)
+    assert hub.seen == []
+    told = (approved.home(crisis(approved)) / "model" / "README.md").read_text(encoding="utf-8")
+    assert "It loads with plain transformers" not in told and "head.safetensors" in told
 
 
 def test_a_calibrated_model_is_scored_calibrated_by_the_snippet(
