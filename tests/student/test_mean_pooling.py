@@ -110,7 +110,7 @@ def test_a_hub_that_does_not_answer_is_told(
         asked = settings("bert", model_name="ana/bert", method=method)
         result = train(filter_, data_dir, tmp_path / method, asked, say=lines.append)
         assert result.metadata["head_reads_mean"] is False
-        assert [line for line in lines if line.startswith(said)] == lines[:1]
+        assert sum(line.startswith(said) for line in lines) == 1
 
     # The hub was asked before, and had none: as it stands in its cache.
     absent = kept / ".no_exist" / ("0" * 40) / "1_Pooling" / "config.json"

@@ -63,6 +63,8 @@ Answer with one JSON object.
 }
 NOBODY = "http://127.0.0.1:9/v1"
 
+_LOCKS = (".distillery", "locks")
+
 
 def article(number: int) -> dict[str, Any]:
     """An article of a sample, which may be labelled without a gate."""
@@ -204,8 +206,10 @@ class Kit:
         return server
 
     def snapshot(self, *besides: str) -> dict[str, bytes]:
-        """Every file with its bytes, but those below the names in `besides`."""
+        """Every file with its bytes, but those below the names in `besides`, and the empty files
+        that a command holds while it runs."""
         found = {path.relative_to(self.project): path for path in self.project.rglob("*")}
+        found = {name: path for name, path in found.items() if name.parts[:2] != _LOCKS}
         return {
             str(name): path.read_bytes()
             for name, path in found.items()
