@@ -164,6 +164,24 @@ def test_the_command_that_follows_judges_this_very_model(
     assert _judged_by("tiny", *given) == f"distillery evaluate --filter tiny{told}"
 
 
+def test_a_run_ends_with_the_command_that_judges_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path / "project")
+    tiny = tiny_filter(project.root / "filters")
+    rows = write_rows(tmp_path / "rows.jsonl", labelled_rows(tiny, 60))
+    prepare(tiny, rows, project.root / "my data")
+    base = str(tiny_base(tmp_path / "base", "bert"))
+    monkeypatch.chdir(project.root)
+    places = ["--data-dir", "my data", "--output-dir", "elsewhere"]
+    asked = ["--model-name", base, "--max-length", "32", "--epochs", "1", "--no-mlflow"]
+    assert main(["train", "--filter", "tiny", *places, *asked]) == 0
+    last = capfd.readouterr().err.splitlines()[-1]
+    told = "--filter tiny --model-dir elsewhere/model --data-dir 'my data'"
+    assert last == f"  -> distillery evaluate {told}"
+    assert Path("elsewhere/model").is_dir()
+
+
 def test_batch_sizes() -> None:
     assert (_batch_size("8"), _batch_size("auto")) == (8, "auto")
     assert main(["train", "--filter", "uplifting", "--batch-size", "none"]) == 2

@@ -106,6 +106,26 @@ def test_the_card_has_the_hubs_metadata_and_the_records_numbers(
     assert titles and not [title for title in titles if title in text]
 
 
+@pytest.mark.parametrize(
+    ("labelled_by", "told", "in_words"),
+    [
+        ([{"oracle": "who-really", "rows": 350}], "who-really", "scores that who-really gave"),
+        (None, "not recorded", "an oracle gave whose name is not recorded"),
+    ],
+)
+def test_the_card_names_who_labelled_and_not_the_filters_oracle(
+    approved: Project, labelled_by: Any, told: str, in_words: str
+) -> None:
+    path = approved.home(crisis(approved)) / "training_metadata.json"
+    metadata = json.loads(path.read_text(encoding="utf-8"))
+    metadata.pop("labelled_by")
+    metadata |= {} if labelled_by is None else {"labelled_by": labelled_by}
+    path.write_text(json.dumps(metadata), encoding="utf-8")
+    card = bundle(approved, crisis(approved), WISH).card
+    assert f"labelled by {told}" in card and in_words in card
+    assert f"labelled by {crisis(approved).config.oracle.name}" not in card
+
+
 def test_the_cards_snippet_scores_as_distillery_does(approved: Project, hub: FakeHub) -> None:
     from distillery_core.student.predict import load_model, predict
 
