@@ -157,7 +157,8 @@ def checkpoint_since(
 ) -> Path | None:
     """The newest checkpoint of a filter's training into a folder (None: its own), if it was written
     since a time (seconds since 1970)."""
-    from distillery_core.student.run_state import STATE, checkpoints
+    from distillery_core.student.checkpoint_folder import checkpoints
+    from distillery_core.student.run_state import STATE
 
     folder = _checkpoints_of(project, filter, output_dir or project.home(filter))
     found = checkpoints(folder)[-1:]

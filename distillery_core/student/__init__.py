@@ -11,10 +11,12 @@ sharing.py sharding.py  several processes         launch.py           one proces
 auto.py           what `auto` comes to            arrangement.py      packed, padded, how much
 container.py      memory that a container leaves  tolerances.py       what counts as the same
 beginning.py      a run before its first step     run.py              what its epochs share
-training.py       the loop, top to bottom         memory.py           memory that runs out
+training.py       the loop, top to bottom         training_step.py    one step of it
+evaluating.py     each epoch's metrics            memory.py           memory that runs out
 optimisation.py   optimizer, schedule, movement   selection.py        which epoch is kept
 lora.py           adapters, and merging them      metrics.py finding.py  how far off, what is found
-run_state.py checkpoint_tensors.py resuming.py  checkpoints, resuming
+run_state.py checkpoint_tensors.py run_checkpoint.py checkpoint_folder.py resuming.py
+                                                  a run put down and taken up again
 saving.py checkpoint.py  models, whole or not
 record.py         history and metadata            model_card.py       what a model was made from
 frozen.py frozen_settings.py frozen_features.py frozen_heads.py headed.py  a head on a base that

@@ -12,22 +12,24 @@ from accelerate.utils import gather_object
 
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.student.checkpoint import model_sha256
-from distillery_core.student.checkpoint_tensors import trained_tensors
-from distillery_core.student.run import Run, Say
-from distillery_core.student.run_state import (
-    BEST,
-    RunState,
+from distillery_core.student.checkpoint_folder import (
     damaged_checkpoint,
     find_checkpoint,
     mark_finished,
+    unfinished,
+)
+from distillery_core.student.checkpoint_tensors import trained_tensors
+from distillery_core.student.run import Run, Say
+from distillery_core.student.run_checkpoint import (
+    BEST,
     random_state,
     read_state,
     refuse_other_run,
     restore,
     restore_random,
-    unfinished,
     write_checkpoint,
 )
+from distillery_core.student.run_state import RunState
 from distillery_core.student.settings import HOW_CUT
 
 

@@ -4,40 +4,28 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from distillery_core.errors import CheckFailed, UserError
+from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student.batches import micro_batches, pad
 from distillery_core.student.beginning import begin, open_accelerator
 from distillery_core.student.calibrating import calibrate_saved
 from distillery_core.student.checkpoint import recover
-from distillery_core.student.data import Encoded
 from distillery_core.student.dataset_check import check_dataset
-from distillery_core.student.device import autocast, cpu_threads, pick_threads
-from distillery_core.student.finding import needle_metrics, overall_scores
+from distillery_core.student.device import cpu_threads, pick_threads
+from distillery_core.student.evaluating import evaluate
 from distillery_core.student.memory import (
-    Part,
     largest_that_fits,
-    memory_named,
-    out_of_memory,
     peak_bytes,
 )
-from distillery_core.student.metrics import Array, summarise
 from distillery_core.student.optimisation import trainable
-from distillery_core.student.packing import packed_logits
-from distillery_core.student.predict import Predictions, forward, tokens_at_a_time
 from distillery_core.student.record import (
     EpochRecord,
-    Metrics,
     flat_metrics,
     metadata,
     write_history,
@@ -49,13 +37,13 @@ from distillery_core.student.resuming import (
     resume,
     save_position,
 )
-from distillery_core.student.run import Run, Say, Scored
+from distillery_core.student.run import Run, Say
 from distillery_core.student.run_state import Position
 from distillery_core.student.saving import save_checked
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.sharding import whole
-from distillery_core.student.sharing import everywhere, pieces_for
+from distillery_core.student.sharing import pieces_for
 from distillery_core.student.training_config import write_config
+from distillery_core.student.training_step import computed_tokens, loss_share, train_step
 from distillery_core.tracking import NO_TRACKER, Tracker
 from distillery_core.types import Progress, silent
 
@@ -125,8 +113,8 @@ def train(
         result: dict[str, Any] = {}
         for epoch in range(run.position.epoch, settings.epochs + 1):
             record = train_epoch(run, epoch, progress, say)
-            record.train = _evaluate(run, run.shown)
-            record.val = _evaluate(run, run.val)
+            record.train = evaluate(run, run.shown)
+            record.val = evaluate(run, run.val)
             for line in record.lines(settings.epochs):
                 say(line)
             record.is_best = run.selection.is_better(record, run.history)
@@ -188,9 +176,9 @@ def train_epoch(run: Run, epoch: int, progress: Progress, say: Say) -> EpochReco
     for batch in batches[at.batch :]:
         started = time.monotonic()
         pieces = pieces_for(batch, run.lengths, run.processes, run.cut)
-        loss = _train_step(run, batch, pieces[run.accelerator.process_index])
+        loss = train_step(run, batch, pieces[run.accelerator.process_index])
         at.squared_error += loss * len(batch)
-        at.computed_tokens += sum(_computed(run, piece) for own in pieces for piece in own)
+        at.computed_tokens += sum(computed_tokens(run, piece) for own in pieces for piece in own)
         at.batch += 1
         at.step += 1
         seconds = time.monotonic() - started
@@ -214,95 +202,6 @@ def train_epoch(run: Run, epoch: int, progress: Progress, say: Say) -> EpochReco
     )
 
 
-def _train_step(run: Run, batch: Sequence[int], pieces: Sequence[Sequence[int]]) -> float:
-    """Forward and backward piece by piece, then one step; returns the batch's loss (MSE).
-
-    Each piece's squared errors are divided by the whole batch's size, so the gradient does not
-    depend on how the batch is cut, nor among how many processes.
-    """
-    loss = torch.zeros((), device=run.device)
-    for number, piece in enumerate(pieces):
-        exchanged = _gradients_exchanged(run, last=number == len(pieces) - 1)
-        with exchanged, _memory_named(run, piece or batch[:1], batch):
-            share = _loss_share(run, piece, batch)
-            # Processes take the mean of their gradients; the batch's is the sum.
-            run.accelerator.backward(share * run.processes if run.processes > 1 else share)
-        loss += share.detach()
-    if run.processes > 1:
-        loss = run.accelerator.reduce(loss, "sum")
-    with _memory_named(run, (pieces[0] if pieces else ()) or batch[:1], batch, "update"):
-        norm = run.accelerator.clip_grad_norm_(run.model.parameters(), run.settings.max_grad_norm)
-        _refuse_not_finite(run, float(loss), float(whole(norm)), batch)
-        run.optimizer.step()
-    run.scheduler.step()
-    run.optimizer.zero_grad()
-    return float(loss)
-
-
-def _memory_named(
-    run: Run, piece: Sequence[int], batch: Sequence[int], part: Part = "piece"
-) -> AbstractContextManager[None]:
-    """Names this piece where memory runs out."""
-
-    def named() -> UserError:
-        articles = [run.train.split.articles[p] for p in piece]
-        tokens = _computed(run, piece)
-        return out_of_memory(run.position.step + 1, articles, len(batch), tokens, part)
-
-    return memory_named(named)
-
-
-def _gradients_exchanged(run: Run, last: bool) -> AbstractContextManager[Any]:
-    """Processes exchange gradients once a step, with the last piece."""
-    if run.processes == 1:
-        return nullcontext()
-    if run.settings.fsdp:
-        run.model.set_requires_gradient_sync(last)
-        return nullcontext()
-    return nullcontext() if last else run.accelerator.no_sync(run.model)
-
-
-def _loss_share(run: Run, piece: Sequence[int], batch: Sequence[int]) -> Tensor:
-    """A piece's part of its batch's loss. An empty piece computes an article that counts nothing,
-    since the other processes wait for this one."""
-    positions = list(piece) or [batch[0]]
-    articles = [run.train.split.articles[p] for p in positions]
-    logits = _logits(run, articles)
-    labels = torch.from_numpy(run.train.split.labels[positions]).to(run.device)
-    weights = torch.from_numpy(run.loss_weights[positions]).to(run.device)
-    squared = torch.square(logits.float() - labels) * weights[:, None]
-    share = squared.sum() / (len(batch) * labels.shape[1])
-    return share if piece else share * 0.0
-
-
-def _logits(run: Run, articles: Sequence[Encoded]) -> Tensor:
-    with autocast(run.device, run.precision):
-        if run.packed:
-            return packed_logits(run.plain, articles, run.device)
-        ids = pad(articles, run.encoder.pad_token_id, run.device)
-        logits: Tensor = run.model(input_ids=ids.input_ids, attention_mask=ids.mask).logits
-        return logits
-
-
-def _computed(run: Run, piece: Sequence[int]) -> int:
-    """Tokens that a piece costs, its padding counted."""
-    if run.packed:
-        return sum(run.lengths[p] for p in piece)
-    return len(piece) * max((run.lengths[p] for p in piece), default=0)
-
-
-def _refuse_not_finite(run: Run, loss: float, norm: float, batch: Sequence[int]) -> None:
-    if np.isfinite(loss) and np.isfinite(norm):
-        return
-    rates = ", ".join(f"{rate:.2g}" for rate in run.scheduler.get_last_lr())
-    ids = ", ".join(run.train.split.articles[p].id for p in batch)
-    raise CheckFailed(
-        f"training stopped at step {run.position.step + 1}: loss {loss}, gradient norm {norm}",
-        reasons=[f"learning rates {rates}", f"articles {ids}"],
-        hint="look at these articles' labels, or lower --learning-rate",
-    )
-
-
 def _fit_batch(run: Run, say: Say) -> None:
     """Find how many of the longest articles fit into memory at a time; the steps stay the same."""
     if run.processes > 1:
@@ -316,7 +215,7 @@ def _fit_batch(run: Run, say: Say) -> None:
         means = [] if run.optimizer.state else [torch.empty_like(p) for p in trained for _ in "12"]
         try:
             with torch.random.fork_rng():
-                run.accelerator.backward(_loss_share(run, longest[:size], longest[:size]))
+                run.accelerator.backward(loss_share(run, longest[:size], longest[:size]))
         finally:
             means.clear()
             run.optimizer.zero_grad()
@@ -325,48 +224,6 @@ def _fit_batch(run: Run, say: Say) -> None:
     fitting = largest_that_fits(attempt, most)
     run.compute_at_a_time(fitting * run.lengths[longest[0]], fitting, may_pad=True)
     say(f"Batch size: {fitting} articles fit at a time; {most} make a step, as before")
-
-
-def _evaluate(run: Run, scored: Scored) -> Metrics:
-    """Metrics in evaluation mode, clipped to 0-10: what the scorer would give."""
-    articles = scored.split.articles
-    pad_token_id = run.encoder.pad_token_id
-    usual, asked = tokens_at_a_time(run.device), run.settings.micro_batch_tokens
-    tokens = usual if asked is None else min(usual, asked)
-
-    def compute(rows: Sequence[int]) -> Array:
-        taken = [articles[row] for row in rows]
-        with memory_named(lambda: _too_much_to_evaluate(run, taken, tokens)):
-            return forward(run.plain, taken, pad_token_id, tokens)
-
-    if run.settings.fsdp:  # every process takes part in every piece
-        raw = compute(range(len(articles)))
-    else:
-        lengths = [len(article) for article in articles]
-        raw = everywhere(run.accelerator, lengths, scored.split.labels.shape[1], compute)
-    _refuse_bad_predictions(raw, articles)
-    values = Predictions.of(raw).values
-    overall = overall_scores(run.filter, values, scored.texts)
-    summary = summarise(values, scored.split.labels, run.filter.dimensions)
-    return summary | needle_metrics(run.filter, overall, scored.overall)
-
-
-def _too_much_to_evaluate(run: Run, articles: Sequence[Encoded], tokens: int) -> UserError:
-    """Names the piece of the longest articles, which comes first."""
-    lengths = [len(article) for article in articles]
-    piece = [articles[p] for p in micro_batches(range(len(articles)), lengths, tokens)[0]]
-    computed = len(piece) * len(piece[0])
-    return out_of_memory(run.position.step, piece, len(articles), computed, "evaluation")
-
-
-def _refuse_bad_predictions(raw: Array, articles: Sequence[Encoded]) -> None:
-    bad = [a.id for a, row in zip(articles, raw, strict=True) if not np.isfinite(row).all()]
-    if bad:
-        raise CheckFailed(
-            "training stopped: the model's predictions are not finite",
-            reasons=[f"articles {', '.join(bad[:20])}"],
-            hint="lower --learning-rate",
-        )
 
 
 def _record(run: Run, seconds: float, complete: bool) -> dict[str, Any]:

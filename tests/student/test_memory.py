@@ -122,7 +122,7 @@ def test_a_packed_row_is_not_counted_as_if_it_were_padded() -> None:
     [
         ("accelerate.Accelerator.backward", "out of memory at step 1: 8 articles at a time (t"),
         ("torch.optim.AdamW.step", "out of memory in the optimizer's update of step 1: "),
-        ("distillery_core.student.training.forward", "out of memory in the evaluation after step "),
+        ("distillery_core.student.evaluating.forward", "out of memory in the evaluation after "),
     ],
 )
 def test_wherever_memory_runs_out_it_is_the_users_error(

@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.student.checkpoint import model_sha256
+from distillery_core.student.checkpoint_folder import checkpoints
 from distillery_core.student.plan import choice_of
-from distillery_core.student.run_state import checkpoints
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.shape import shape_of
 from distillery_core.student.step_memory import GIB

@@ -1,0 +1,60 @@
+"""How well the student does at the end of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from distillery_core.errors import CheckFailed, UserError
+from distillery_core.student.batches import micro_batches
+from distillery_core.student.data import Encoded
+from distillery_core.student.finding import needle_metrics, overall_scores
+from distillery_core.student.memory import memory_named, out_of_memory
+from distillery_core.student.metrics import Array, summarise
+from distillery_core.student.predict import Predictions, forward, tokens_at_a_time
+from distillery_core.student.record import Metrics
+from distillery_core.student.run import Run, Scored
+from distillery_core.student.sharing import everywhere
+
+
+def evaluate(run: Run, scored: Scored) -> Metrics:
+    """Metrics in evaluation mode, clipped to 0-10: what the scorer would give."""
+    articles = scored.split.articles
+    pad_token_id = run.encoder.pad_token_id
+    usual, asked = tokens_at_a_time(run.device), run.settings.micro_batch_tokens
+    tokens = usual if asked is None else min(usual, asked)
+
+    def compute(rows: Sequence[int]) -> Array:
+        taken = [articles[row] for row in rows]
+        with memory_named(lambda: _too_much_to_evaluate(run, taken, tokens)):
+            return forward(run.plain, taken, pad_token_id, tokens)
+
+    if run.settings.fsdp:  # every process takes part in every piece
+        raw = compute(range(len(articles)))
+    else:
+        lengths = [len(article) for article in articles]
+        raw = everywhere(run.accelerator, lengths, scored.split.labels.shape[1], compute)
+    _refuse_bad_predictions(raw, articles)
+    values = Predictions.of(raw).values
+    overall = overall_scores(run.filter, values, scored.texts)
+    summary = summarise(values, scored.split.labels, run.filter.dimensions)
+    return summary | needle_metrics(run.filter, overall, scored.overall)
+
+
+def _too_much_to_evaluate(run: Run, articles: Sequence[Encoded], tokens: int) -> UserError:
+    """Names the piece of the longest articles, which comes first."""
+    lengths = [len(article) for article in articles]
+    piece = [articles[p] for p in micro_batches(range(len(articles)), lengths, tokens)[0]]
+    computed = len(piece) * len(piece[0])
+    return out_of_memory(run.position.step, piece, len(articles), computed, "evaluation")
+
+
+def _refuse_bad_predictions(raw: Array, articles: Sequence[Encoded]) -> None:
+    bad = [a.id for a, row in zip(articles, raw, strict=True) if not np.isfinite(row).all()]
+    if bad:
+        raise CheckFailed(
+            "training stopped: the model's predictions are not finite",
+            reasons=[f"articles {', '.join(bad[:20])}"],
+            hint="lower --learning-rate",
+        )

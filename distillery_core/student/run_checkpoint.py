@@ -1,0 +1,201 @@
+"""A checkpoint that training resumes from: written whole or not at all, read only if it fits.
+
+It is a folder `epoch_2` or `step_150` with `state.json` (settings, hashes, position, history,
+random states of Python and numpy, schedule), `weights.safetensors` (what is trained),
+`optimizer.safetensors`, `random.safetensors` (torch's random states of every process) and `best/`,
+the best model so far, linked and not copied where the disk can. Nothing in it is a pickle.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from distillery_core.errors import CheckFailed, UserError
+from distillery_core.files import sha256_file, write_json
+from distillery_core.student.checkpoint_folder import checkpoints, damaged_checkpoint, prune
+from distillery_core.student.checkpoint_tensors import (
+    FILES,
+    RANDOM,
+    Tensors,
+    put_back,
+    write_tensors,
+)
+from distillery_core.student.run_state import STATE, RunState, stored_state
+
+BEST = "best"
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """Torch's random state of this process."""
+    found = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        found["cuda"] = torch.cuda.get_rng_state(device)
+    return found
+
+
+def write_checkpoint(
+    folder: Path,
+    state: RunState,
+    tensors: Tensors,
+    random_states: Sequence[dict[str, Tensor]],
+    best_model: Path | None,
+    keep: int,
+) -> Path:
+    """Write a checkpoint; older ones beyond `keep` go once it stands there whole.
+
+    Args:
+        random_states: torch's, of every process.
+
+    Raises:
+        UserError: it cannot be written (full disk); the older ones are untouched.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=folder, prefix=".", suffix=".tmp"))
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        write_tensors(fresh, tensors, random_states)
+        if best_model is not None and best_model.is_dir():
+            _link_tree(best_model, fresh / BEST)
+        state.python_random = _listed(random.getstate())
+        state.numpy_random = _listed(np.random.get_state())
+        state.files = {n: sha256_file(fresh / n) for n in FILES}
+        write_json(fresh / STATE, asdict(state))
+        fresh.chmod(0o755)
+        target = folder / state.name
+        shutil.rmtree(target, ignore_errors=True)  # of an earlier run: this run has passed it
+        fresh.rename(target)
+    except (OSError, SafetensorError) as error:
+        raise _unwritable(folder, error) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    prune(folder, state.run, keep)
+    return target
+
+
+def read_state(path: Path) -> RunState:
+    """The state in a checkpoint, its tensor files checked against their hashes.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        state = stored_state(path)
+        damaged = [name for name in FILES if sha256_file(path / name) != state.files.get(name)]
+    except (OSError, ValueError) as error:
+        raise damaged_checkpoint(path, error) from error
+    if damaged:
+        raise damaged_checkpoint(path, f"{', '.join(damaged)} changed since it was written")
+    return state
+
+
+def refuse_other_run(path: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Compare what a checkpoint was made with, and what this run would be.
+
+    Raises:
+        CheckFailed: they differ, with each difference.
+    """
+    reasons = list(_differences(then, now))
+    if reasons:
+        raise CheckFailed(
+            f"{path} is of another run and is not resumed",
+            reasons=reasons,
+            hint="give the settings it was begun with, or leave --resume out to begin anew",
+        )
+
+
+def restore(path: Path, state: RunState, model: Any, optimizer: Any, names: Sequence[str]) -> None:
+    """Put weights and optimizer back as they were.
+
+    Raises:
+        UserError: the files do not hold what this run trains.
+    """
+    try:
+        put_back(path, model, optimizer, names, state.rates)
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise damaged_checkpoint(path, error) from error
+
+
+def restore_random(path: Path, state: RunState, rank: int, device: torch.device) -> None:
+    """Put the random generators of this process back as they were.
+
+    Raises:
+        UserError: the checkpoint does not hold their states.
+    """
+    try:
+        _restore_random(path, state, rank, device)
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise damaged_checkpoint(path, error) from error
+
+
+def _restore_random(path: Path, state: RunState, rank: int, device: torch.device) -> None:
+    version, internal, gauss = state.python_random
+    random.setstate((version, tuple(internal), gauss))
+    kind, keys, at, has_gauss, cached = state.numpy_random
+    np.random.set_state((kind, np.asarray(keys, dtype=np.uint32), at, has_gauss, cached))
+    stored = load_file(path / RANDOM)
+    torch.set_rng_state(stored[f"{rank}.cpu"])
+    if device.type == "cuda" and f"{rank}.cuda" in stored:
+        torch.cuda.set_rng_state(stored[f"{rank}.cuda"], device)
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """A model folder is replaced whole and never written into, so that links are as good."""
+
+    def link(old: str, new: str) -> None:
+        try:
+            os.link(old, new)
+        except OSError:  # another file system, or one without links
+            shutil.copy2(old, new)
+
+    shutil.copytree(source, target, copy_function=link)
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    found = []
+    for key in sorted({*then, *now}):
+        old, new = then.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new)
+        elif old != new:
+            found.append(f"{key} was {_short(old)} and is {_short(new)} now")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text[:12] if re.fullmatch(r"[0-9a-f]{64}", text) else text
+
+
+def _listed(value: Any) -> list[Any]:
+    """A generator's state as JSON can hold it."""
+    return [
+        entry.tolist()
+        if isinstance(entry, np.ndarray)
+        else list(entry)
+        if isinstance(entry, tuple)
+        else entry
+        for entry in value
+    ]
+
+
+def _unwritable(folder: Path, error: OSError | SafetensorError) -> UserError:
+    why = getattr(error, "strerror", None) or error
+    found = checkpoints(folder)
+    last = f"{found[-1].name} is still there" if found else "there is none yet"
+    return UserError(f"the checkpoint cannot be written: {why}; {last}", where=folder)
