@@ -21,8 +21,8 @@ from distillery_core.types import Progress, silent
 
 if TYPE_CHECKING:
     from distillery_core.student.plan import Plan
+    from distillery_core.student.result import TrainResult
     from distillery_core.student.settings import TrainSettings
-    from distillery_core.student.training import TrainResult
 
 _KEY_CHARS = 8
 

@@ -17,7 +17,7 @@ optimisation.py   optimizer, schedule, movement   selection.py        which epoc
 lora.py           adapters, and merging them      metrics.py finding.py  how far off, what is found
 run_state.py checkpoint_tensors.py run_checkpoint.py checkpoint_folder.py resuming.py
                                                   a run put down and taken up again
-saving.py checkpoint.py  models, whole or not
+saving.py checkpoint.py  models, whole or not     result.py           what a run leaves behind
 record.py         history and metadata            model_card.py       what a model was made from
 frozen.py frozen_settings.py frozen_features.py frozen_heads.py headed.py  a head on a base that
                                                   stays as it is

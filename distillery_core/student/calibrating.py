@@ -23,8 +23,8 @@ from distillery_core.student.score_calibration import (
 from distillery_core.student.settings import TrainSettings
 
 if TYPE_CHECKING:
+    from distillery_core.student.result import TrainResult
     from distillery_core.student.run import Say
-    from distillery_core.student.training import TrainResult
 
 
 def calibrate_saved(

@@ -49,11 +49,11 @@ from distillery_core.student.record import (
     write_history,
     write_metadata,
 )
+from distillery_core.student.result import TrainResult
 from distillery_core.student.run import MODEL_FOLDER, Say, Scored
 from distillery_core.student.selection import Selection
 from distillery_core.student.settings import TrainSettings, frozen_as_recorded
 from distillery_core.student.tolerances import RELOAD_TOLERANCE
-from distillery_core.student.training import TrainResult
 from distillery_core.student.training_config import write_config
 from distillery_core.tracking import Tracker
 

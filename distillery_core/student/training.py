@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from distillery_core.student.record import (
     write_history,
     write_metadata,
 )
+from distillery_core.student.result import TrainResult
 from distillery_core.student.resuming import (
     end_checkpoints,
     mention_interrupted,
@@ -46,23 +46,6 @@ from distillery_core.student.training_config import write_config
 from distillery_core.student.training_step import computed_tokens, loss_share, train_step
 from distillery_core.tracking import NO_TRACKER, Tracker
 from distillery_core.types import Progress, silent
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a training run left behind.
-
-    `seconds` is wall time of the whole run; `metadata` is what training_metadata.json holds.
-    """
-
-    model_dir: Path
-    history: tuple[EpochRecord, ...]
-    metadata: dict[str, Any]
-
-    @property
-    def best_val_mae(self) -> float:
-        """Validation MAE of the saved checkpoint."""
-        return float(self.metadata["best_val_mae"])
 
 
 def train(

@@ -12,10 +12,11 @@ from distillery_core.dataset.prepare import prepare
 from distillery_core.dataset.rows import read_examples
 from distillery_core.student.checkpoint import model_sha256
 from distillery_core.student.predict import load_model, predict
+from distillery_core.student.result import TrainResult
 from distillery_core.student.score_calibration import CALIBRATION, coverage_of
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.testing import labelled_rows, tiny_base, tiny_filter, write_rows
-from distillery_core.student.training import TrainResult, train
+from distillery_core.student.training import train
 
 pytestmark = pytest.mark.slow
 

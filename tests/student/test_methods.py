@@ -20,12 +20,13 @@ from distillery_core.student import frozen_features, plan
 from distillery_core.student.frozen_heads import fit_ridge
 from distillery_core.student.plan import choice_of
 from distillery_core.student.predict import load_model, predict
+from distillery_core.student.result import TrainResult
 from distillery_core.student.run import Say
 from distillery_core.student.settings import FrozenHead, Method, TrainSettings
 from distillery_core.student.shape import shape_of
 from distillery_core.student.step_memory import GIB
 from distillery_core.student.target import target_for
-from distillery_core.student.training import TrainResult, train
+from distillery_core.student.training import train
 
 Make = Callable[..., TrainSettings]
 

@@ -21,11 +21,12 @@ from distillery_core.filters.filter import Filter
 from distillery_core.student.checkpoint import model_sha256
 from distillery_core.student.checkpoint_folder import checkpoints
 from distillery_core.student.plan import choice_of
+from distillery_core.student.result import TrainResult
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.shape import shape_of
 from distillery_core.student.step_memory import GIB
 from distillery_core.student.target import target_for
-from distillery_core.student.training import TrainResult, train
+from distillery_core.student.training import train
 
 Make = Callable[..., TrainSettings]
 METHODS = {"full": "bert", "lora": "qwen2"}

@@ -13,9 +13,10 @@ import torch
 from distillery_core.dataset.rows import read_examples
 from distillery_core.filters.filter import Filter
 from distillery_core.student.predict import load_model, predict
+from distillery_core.student.result import TrainResult
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.tolerances import RESUMED_MAE_TOLERANCE, RESUMED_SCORE_TOLERANCE
-from distillery_core.student.training import TrainResult, train
+from distillery_core.student.training import train
 
 Make = Callable[..., TrainSettings]
 STOPPED_AT = 17
