@@ -17,7 +17,8 @@ label_several.py a batch with several answers      kept_reports.py which one spe
 review.py   people judge articles, blind           review_page.py the same on a local page
 report.py   reports as they stand, as a page       pull_request.py what a pull request changes
 base_files.py files as they were at a commit
-report_training.py plots, Word report        publish.py   a model to the hub and back
+report_training.py plots, Word report              publish.py   a model to the hub and back
+training_folders.py one training run a folder, its checkpoints apart
 versions.py  the incumbent, and all other versions
 provider_batch.py label by provider batches, behind the same gate
 """

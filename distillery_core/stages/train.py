@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distillery_core.errors import UserError
-from distillery_core.files import sha256_text
 from distillery_core.filters import Filter
-from distillery_core.oracle.writer_lock import Locked, writer_lock
 from distillery_core.plugins.manager import load_plugins
 from distillery_core.stages.project import Project, adopt
 from distillery_core.stages.promote import keep_promoted
+from distillery_core.stages.training_folders import alone_in, is_own_home, with_folders
 from distillery_core.tracking import track
 from distillery_core.types import Progress, silent
 
@@ -23,8 +20,6 @@ if TYPE_CHECKING:
     from distillery_core.student.plan import Plan
     from distillery_core.student.result import TrainResult
     from distillery_core.student.settings import TrainSettings
-
-_KEY_CHARS = 8
 
 
 def train(
@@ -56,11 +51,13 @@ def train(
     filter = adopt(project, filter)
     train_student = _backend(filter.config.training.backend)
     home = output_dir or project.home(filter)
-    settings = _kept_in(project, filter, home, resolved(filter, config, overrides or {}))
-    recorded = mlflow and is_main_process()
-    tracked = track(f"train {filter.slug}", project.root, enabled=recorded)
-    with _alone_in(project, home, Path(settings.checkpoint_dir or home)), tracked as tracker:
-        if _is_own_home(project, filter, home) and is_main_process():
+    settings = with_folders(project, filter, home, resolved(filter, config, overrides or {}))
+    # Of several processes that share a run the first one writes, records, and holds the locks.
+    writes = is_main_process()
+    written = [home, Path(settings.checkpoint_dir or home)] if writes else []
+    tracked = track(f"train {filter.slug}", project.root, enabled=mlflow and writes)
+    with alone_in(project, *written), tracked as tracker:
+        if writes and is_own_home(project, filter, home):
             keep_promoted(project, filter)
         data = data_dir or project.training_dir(filter)
         result = train_student(filter, data, home, settings, tracker, progress, say)
@@ -150,68 +147,6 @@ def is_main_process() -> bool:
     """Whether this process writes and speaks: the only one, or the first of those that `torchrun`
     or `accelerate launch` started."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def checkpoint_since(
-    project: Project, filter: Filter, output_dir: Path | None, began: float
-) -> Path | None:
-    """The newest checkpoint of a filter's training into a folder (None: its own), if it was written
-    since a time (seconds since 1970)."""
-    from distillery_core.student.checkpoint_folder import checkpoints
-    from distillery_core.student.run_state import STATE
-
-    folder = _checkpoints_of(project, filter, output_dir or project.home(filter))
-    found = checkpoints(folder)[-1:]
-    return next((path for path in found if (path / STATE).stat().st_mtime >= began), None)
-
-
-def _is_own_home(project: Project, filter: Filter, home: Path) -> bool:
-    return home.resolve() == project.home(filter).resolve()
-
-
-def _checkpoints_of(project: Project, filter: Filter, home: Path) -> Path:
-    """Where the checkpoints of training into `home` lie: those of another folder than the filter's
-    own have a folder to themselves, so that runs of several seeds do not meet."""
-    folder = project.root / "training" / "checkpoints" / filter.slug
-    if _is_own_home(project, filter, home):
-        return folder
-    return folder / f"{home.resolve().name}-{_key(project, home)}"
-
-
-def _key(project: Project, folder: Path) -> str:
-    """Short, and the same after the whole project has moved."""
-    return sha256_text(project.relative(folder.resolve()))[:_KEY_CHARS]
-
-
-@contextmanager
-def _alone_in(project: Project, *folders: Path) -> Iterator[None]:
-    """Let no second run write into these folders meanwhile: each would delete the other's.
-
-    Of several processes that share a run the first one writes, and asks.
-
-    Raises:
-        UserError: another run does.
-    """
-    locks = {_key(project, folder): folder for folder in folders if is_main_process()}
-    with ExitStack() as held:
-        for key, folder in locks.items():
-            try:
-                held.enter_context(writer_lock(project.locks / f"train_{key}.lock"))
-            except Locked:
-                hint = "wait for it to end, or give this one an --output-dir of its own"
-                raise UserError("another run is training into it", folder, hint) from None
-        yield
-
-
-def _kept_in(
-    project: Project, filter: Filter, home: Path, settings: TrainSettings
-) -> TrainSettings:
-    """Where checkpoints and cached token ids lie in the project."""
-    return replace(
-        settings,
-        checkpoint_dir=settings.checkpoint_dir or str(_checkpoints_of(project, filter, home)),
-        cache_dir=settings.cache_dir or str(project.cache),
-    )
 
 
 def _char_counts(path: Path, filter: Filter) -> list[int]:

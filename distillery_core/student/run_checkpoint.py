@@ -1,9 +1,10 @@
 """A checkpoint that training resumes from: written whole or not at all, read only if it fits.
 
 It is a folder `epoch_2` or `step_150` with `state.json` (settings, hashes, position, history,
-random states of Python and numpy, schedule), `weights.safetensors` (what is trained),
-`optimizer.safetensors`, `random.safetensors` (torch's random states of every process) and `best/`,
-the best model so far, linked and not copied where the disk can. Nothing in it is a pickle.
+random states of Python and numpy, schedule) and its hash `state.sha256`, `weights.safetensors`
+(what is trained), `optimizer.safetensors`, `random.safetensors` (torch's random states of every
+process) and `best/`, the best model so far, linked and not copied where the disk can. Nothing in
+it is a pickle.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from distillery_core.errors import CheckFailed, UserError
-from distillery_core.files import sha256_file, write_json
+from distillery_core.files import sha256_file
 from distillery_core.student.checkpoint_folder import checkpoints, damaged_checkpoint, prune
 from distillery_core.student.checkpoint_tensors import (
     FILES,
@@ -34,7 +34,7 @@ from distillery_core.student.checkpoint_tensors import (
     put_back,
     write_tensors,
 )
-from distillery_core.student.run_state import STATE, RunState, stored_state
+from distillery_core.student.run_state import RunState, store_state, stored_state
 
 BEST = "best"
 
@@ -75,7 +75,7 @@ def write_checkpoint(
         state.python_random = _listed(random.getstate())
         state.numpy_random = _listed(np.random.get_state())
         state.files = {n: sha256_file(fresh / n) for n in FILES}
-        write_json(fresh / STATE, asdict(state))
+        store_state(fresh, state)
         fresh.chmod(0o755)
         target = folder / state.name
         shutil.rmtree(target, ignore_errors=True)  # of an earlier run: this run has passed it

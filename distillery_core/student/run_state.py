@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from distillery_core.files import sha256_file, write_json, write_text
 from distillery_core.student.record import EpochRecord
 
 STATE = "state.json"
+SEAL = "state.sha256"
 
 
 @dataclass
@@ -71,13 +73,19 @@ class RunState:
 _FORMAT = TypeAdapter(RunState)
 
 
-def stored_state(path: Path) -> RunState:
+def store_state(folder: Path, state: RunState) -> None:
+    """Write a state, and its hash beside it: a number that was changed would be resumed from."""
+    write_json(folder / STATE, asdict(state))
+    write_text(folder / SEAL, sha256_file(folder / STATE) + "\n")
+
+
+def stored_state(folder: Path) -> RunState:
     """The state in a checkpoint's folder.
 
     Raises:
-        OSError, ValueError: it is not there, or not of this shape.
+        OSError, ValueError: it is not there, or not as it was written.
     """
-    state = _FORMAT.validate_python(json.loads((path / STATE).read_text(encoding="utf-8")))
-    if not isinstance(state.identity.get("settings"), dict):
-        raise ValueError("identity: it has no settings")
-    return state
+    path = folder / STATE
+    if (folder / SEAL).read_text(encoding="utf-8").strip() != sha256_file(path):
+        raise ValueError(f"{STATE} changed since it was written")
+    return _FORMAT.validate_python(json.loads(path.read_text(encoding="utf-8")))

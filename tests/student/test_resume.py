@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from distillery_core.student.checkpoint import model_sha256
 from distillery_core.student.checkpoint_folder import checkpoints
 from distillery_core.student.plan import choice_of
 from distillery_core.student.result import TrainResult
+from distillery_core.student.run_state import store_state, stored_state
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.shape import shape_of
 from distillery_core.student.step_memory import GIB
@@ -127,6 +128,17 @@ def changed(settings: TrainSettings, **values: object) -> TrainSettings:
     return TrainSettings(**{**asdict(settings), **values})  # type: ignore[arg-type]
 
 
+def newest(asked: TrainSettings) -> Path:
+    """The checkpoint that would be resumed."""
+    return checkpoints(Path(asked.checkpoint_dir or ""))[-1]
+
+
+def made_with(checkpoint: Path, **other: object) -> None:
+    """As if the run had been begun with something else."""
+    state = stored_state(checkpoint)
+    store_state(checkpoint, replace(state, identity=state.identity | other))
+
+
 @pytest.fixture
 def stopped(
     filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
@@ -152,7 +164,7 @@ def test_an_adapter_moves_after_one_resumed_step(
 ) -> None:
     """A run elsewhere resumed with its adapter frozen, and only the head trained on."""
     asked, out = stopped
-    before = load_file(checkpoints(Path(asked.checkpoint_dir or ""))[-1] / "weights.safetensors")
+    before = load_file(newest(asked) / "weights.safetensors")
     assert sum(".lora_" in name for name in before) == 28
 
     def stop(done: int, total: int | None, note: str = "") -> None:
@@ -161,9 +173,8 @@ def test_an_adapter_moves_after_one_resumed_step(
 
     with pytest.raises(KeyboardInterrupt):
         train(filter_, data_dir, out, changed(asked, checkpoint_every=1), progress=stop)
-    newest = checkpoints(Path(asked.checkpoint_dir or ""))[-1]
-    assert newest.name == "step_25"
-    after = load_file(newest / "weights.safetensors")
+    assert newest(asked).name == "step_25"
+    after = load_file(newest(asked) / "weights.safetensors")
     assert set(after) == set(before)
     moved = [name for name in before if not torch.equal(before[name], after[name])]
     assert len(moved) == len(before)
@@ -174,7 +185,7 @@ def test_a_path_and_a_lost_output_folder(
 ) -> None:
     """The best model so far lies in the checkpoint, and comes back where it is lost."""
     asked, _ = stopped
-    path = str(checkpoints(Path(asked.checkpoint_dir or ""))[-1])
+    path = str(newest(asked))
     frozen_after = changed(asked, resume=path, checkpoint_dir=None)
 
     def stop(done: int, total: int | None, note: str = "") -> None:
@@ -253,11 +264,10 @@ def test_a_batch_size_that_was_found_is_not_sought_again(
     data_dir: Path,
 ) -> None:
     asked, out = begun(fit_batch=True)
-    path = checkpoints(Path(asked.checkpoint_dir or ""))[-1] / "state.json"
-    state = json.loads(path.read_text())
-    tokens, articles, may_pad = state["at_a_time"]
-    state["at_a_time"] = [tokens // 2, articles // 2, may_pad]
-    path.write_text(json.dumps(state))
+    path = newest(asked)
+    state = stored_state(path)
+    tokens, articles, may_pad = state.at_a_time
+    store_state(path, replace(state, at_a_time=(tokens // 2, articles // 2, may_pad)))
     lines: list[str] = []
     resumed = train(filter_, data_dir, out, asked, say=lines.append)
     assert resumed.metadata["micro_batch_tokens"] == tokens // 2
@@ -270,10 +280,7 @@ def test_a_run_that_ran_out_of_memory_goes_on_in_smaller_pieces(
     """As the error's hint says: --resume with --tokens-per-batch, or with --batch-size auto."""
     asked, out = begun()
     lines: list[str] = []
-    path = checkpoints(Path(asked.checkpoint_dir or ""))[-1] / "state.json"
-    state = json.loads(path.read_text())
-    state["identity"]["gradient_checkpointing"] = True  # smaller pieces may not need it
-    path.write_text(json.dumps(state))
+    made_with(newest(asked), gradient_checkpointing=True)  # smaller pieces may not need it
     with pytest.raises(CheckFailed, match="gradient_checkpointing was True"):
         train(filter_, data_dir, out, asked)
     fewer = changed(asked, micro_batch_tokens=256)
@@ -304,32 +311,51 @@ def test_a_run_that_would_pack_or_attend_in_another_way_is_refused(
     begun: Callable[..., tuple[TrainSettings, Path]], filter_: Filter, data_dir: Path
 ) -> None:
     asked, out = begun()
-    path = checkpoints(Path(asked.checkpoint_dir or ""))[-1] / "state.json"
-    state = json.loads(path.read_text())
-    state["identity"] |= {"packed": False, "attention": "flash_attention_2"}
-    path.write_text(json.dumps(state))
+    made_with(newest(asked), packed=False, attention="flash_attention_2")
     with pytest.raises(CheckFailed, match="is of another run") as caught:
         train(filter_, data_dir, out, asked)
     for reason in ("packed was False and is True now", "attention was flash_attention_2 and is"):
         assert reason in str(caught.value)
 
 
-def test_other_data_and_a_damaged_checkpoint_are_refused(
+def test_other_data_are_refused(
     stopped: tuple[TrainSettings, Path], filter_: Filter, data_dir: Path
 ) -> None:
     asked, out = stopped
-    newest = checkpoints(Path(asked.checkpoint_dir or ""))[-1]
-    state = json.loads((newest / "state.json").read_text())
-    state["identity"]["dataset_sha256"] = "0" * 64
-    whole = (newest / "state.json").read_text()
-    (newest / "state.json").write_text(json.dumps(state))
+    path = newest(asked)
+    whole = stored_state(path)
+    made_with(path, dataset_sha256="0" * 64)
     with pytest.raises(CheckFailed, match="dataset_sha256 was 000000000000 and is"):
         train(filter_, data_dir, out, asked)
-    (newest / "state.json").write_text(whole)
-    weights = newest / "optimizer.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-8] + b"damaged!")
-    with pytest.raises(UserError, match=r"optimizer\.safetensors changed since"):
-        train(filter_, data_dir, out, asked)
+    store_state(path, whole)
+
+
+CHANGES: list[tuple[str, Callable[[bytes], bytes]]] = [
+    ("state.json", lambda was: was.replace(b'"epoch": ', b'"epoch": 99')),
+    ("state.json", lambda was: was.replace(b'"batch": ', b'"batch": -')),
+    ("state.json", lambda was: was.replace(b'"mae"', b'"mea"')),
+    ("state.json", lambda was: was[:100]),
+    ("state.json", lambda was: b"[" * 100_000),
+    ("state.sha256", lambda was: b""),
+    ("weights.safetensors", lambda was: was[:-8] + b"damaged!"),
+    ("optimizer.safetensors", lambda was: was[:-8] + b"damaged!"),
+    ("random.safetensors", lambda was: b""),
+]
+
+
+def test_whatever_changed_in_a_checkpoint_is_refused(
+    stopped: tuple[TrainSettings, Path], filter_: Filter, data_dir: Path
+) -> None:
+    asked, out = stopped
+    path, before = newest(asked), model_sha256(out / "model")
+    for name, change in CHANGES:
+        whole = (path / name).read_bytes()
+        (path / name).write_bytes(change(whole))
+        assert (path / name).read_bytes() != whole
+        with pytest.raises(UserError, match=rf"damaged: {name.split('.')[0]}\S* changed since"):
+            train(filter_, data_dir, out, changed(asked, resume=str(path)))
+        (path / name).write_bytes(whole)
+    assert model_sha256(out / "model") == before
 
 
 def test_nothing_to_resume_from(

@@ -286,7 +286,7 @@ def _told_how_to_go_on(
     project: Any, filter: Any, output_dir: Path | None, resumed: str | None
 ) -> Iterator[None]:
     """Ctrl-C in the block says whether there is a checkpoint to go on from."""
-    from distillery_core.stages.train import checkpoint_since
+    from distillery_core.stages.training_folders import checkpoint_since
 
     began = time.time()
     try:

@@ -1,0 +1,106 @@
+"""Two runs never delete each other's models and checkpoints."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from distillery_core.dataset.prepare import prepare
+from distillery_core.errors import UserError
+from distillery_core.filters import Filter
+from distillery_core.stages import train
+from distillery_core.stages.project import Project
+from distillery_core.stages.training_folders import alone_in, checkpoint_since
+from distillery_core.student.checkpoint_folder import checkpoints
+from distillery_core.student.testing import labelled_rows, tiny_base, tiny_filter, write_rows
+
+HOLDS = """
+import sys
+from pathlib import Path
+from distillery_core.stages.project import Project
+from distillery_core.stages.training_folders import alone_in
+
+with alone_in(Project(Path(sys.argv[1])), Path(sys.argv[2])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path / "project")
+
+
+@pytest.fixture
+def tiny(project: Project) -> Filter:
+    chosen = tiny_filter(project.root / "filters")
+    rows = write_rows(project.root / "rows.jsonl", labelled_rows(chosen, 60))
+    prepare(chosen, rows, project.training_dir(chosen))
+    return chosen
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> dict[str, object]:
+    base = str(tiny_base(tmp_path / "base", "bert"))
+    return {"model_name": base, "epochs": 2, "max_length": 32, "keep": 1}
+
+
+def test_a_folder_that_another_process_trains_into_is_refused(
+    project: Project, tiny: Filter, asked: dict[str, object]
+) -> None:
+    home = project.home(tiny)
+    before = sorted(home.rglob("*"))
+    command = [sys.executable, "-c", HOLDS, str(project.root), str(home)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match=r"another run is training into it(?s:.)*--output-dir"):
+            train.train(project, tiny, overrides=asked, mlflow=False)
+        assert sorted(home.rglob("*")) == before
+        other.kill()  # the lock ends with its holder
+        other.wait()
+        train.train(project, tiny, overrides=asked, mlflow=False)
+    assert (home / "model").is_dir()
+
+
+def test_runs_into_two_folders_keep_their_checkpoints_apart(
+    project: Project, tiny: Filter, asked: dict[str, object], tmp_path: Path
+) -> None:
+    folders = [None, tmp_path / "seed one", tmp_path / "elsewhere" / "seed one"]
+    for seed, folder in enumerate(folders):
+        own = {**asked, "seed": seed}
+        train.train(project, tiny, output_dir=folder, overrides=own, mlflow=False)
+    found = [checkpoint_since(project, tiny, folder, 0.0) for folder in folders]
+    assert all(path is not None and path.is_dir() for path in found)
+    assert len({path.parent for path in found if path is not None}) == len(folders)
+    assert [len(checkpoints(path.parent)) for path in found if path is not None] == [1, 1, 1]
+    assert checkpoint_since(project, tiny, None, found[0].stat().st_mtime + 3600) is None  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("spelling", ["out", "./out", "other/../out", "link"])
+def test_one_folder_has_one_lock_however_it_is_spelled(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("out", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    with alone_in(project, tmp_path / "out"):
+        with pytest.raises(UserError, match="another run"), alone_in(project, Path(spelling)):
+            pass
+        with alone_in(project, Path("other")):
+            pass
+    with alone_in(project, Path(spelling)):
+        pass
+
+
+def test_a_refused_run_lets_go_of_what_it_held(project: Project, tmp_path: Path) -> None:
+    with alone_in(project, tmp_path / "b"):
+        with pytest.raises(UserError), alone_in(project, tmp_path / "a", tmp_path / "b"):
+            pass
+        with alone_in(project, tmp_path / "a"):
+            pass
