@@ -52,6 +52,7 @@ def evaluate_model(
     others: Sequence[OtherVersion] = (),
     reader: Reader | None = None,
     people: People = NOBODY,
+    own: bool = True,
     cache_dir: Path | None = None,
     threads: int | None = None,
     progress: Progress = silent,
@@ -61,7 +62,8 @@ def evaluate_model(
     Args:
         model_dir: the model folder that `train` wrote.
         data_dir: the dataset it was trained on, with its manifest.
-        folder: the filter's folder in the project, for the report and its plots.
+        folder: for the report and its plots: the filter's folder in the project, or for a model
+            from elsewhere that model's.
         project: where `agents/` is looked up first.
         record_dir: where the training record lies; default the model folder's parent.
         reports_dir: where `predictions_test.jsonl` goes; None writes none.
@@ -70,6 +72,7 @@ def evaluate_model(
         others: the filter's other versions, of which no result may be a copy.
         reader: a model that reads the evidence.
         people: what people judged; their scores of test articles are shown beside the others.
+        own: whether it is the filter's own model, which alone can be approved and promoted.
         cache_dir: where training keeps features of articles.
 
     Raises:
@@ -92,7 +95,7 @@ def evaluate_model(
     evidence = _with_known_speed(found.evidence, folder, project)
     articles = [Article(one.id, one.title, one.content) for one in found.test]
     evidence = replace(evidence, by_people=people_scores(filter, articles, people))
-    judged = judge_evaluation(filter, evidence, folder, project, reader)
+    judged = judge_evaluation(filter, evidence, folder, project, reader, own)
     path = None
     if reports_dir is not None:
         path = reports_dir / PREDICTIONS

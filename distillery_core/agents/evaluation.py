@@ -38,21 +38,24 @@ def judge_evaluation(
     folder: Path,
     project: Path,
     reader: Reader | None = None,
+    own: bool = True,
 ) -> Judged:
     """Judge a model and write `model_evaluation.md` with its plots beside it.
 
     The same evidence gives the same bytes.
 
     Args:
-        folder: the filter's folder in the project, where the report is written.
+        folder: where the report is written: the filter's folder in the project, or for a model
+            from elsewhere that model's.
         project: where `agents/` is looked up first.
         reader: a model that reads the evidence; None leaves that out, and the report says so.
+        own: whether it is the filter's own model, which alone can be approved and promoted.
     """
     agent = load_agent(AGENT, project)
     overrides = filter.config.deployment.criteria
     table = agent.table(ROUND, overrides, filter.folder / "config.yaml")
     measured = evaluation_measurements(evidence, filter.operating_point)
-    context = _context(agent, filter, evidence, measured)
+    context = {**_context(agent, filter, evidence, measured), "own": own}
     computed = decide(table, measured, evidence.kind)
     settings = agent.declared.reading
     worst = figures.worst_articles(evidence, settings.worst)

@@ -15,6 +15,7 @@ from distillery_core.agents.publishing import Judged
 from distillery_core.agents.reader import Reader
 from distillery_core.dataset.judgements import read_people
 from distillery_core.filters import Filter
+from distillery_core.filters.filter import CONFIG
 from distillery_core.oracle.ledger import Ledger
 from distillery_core.stages.gates import criteria_for
 from distillery_core.stages.oracles import reader_of
@@ -28,10 +29,14 @@ from distillery_core.verdicts.decision import Decision
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """A judged model: its verdict, its report, and its predictions on the test articles."""
+    """A judged model: its verdict, its report, and its predictions on the test articles.
+
+    `own` is whether it is the filter's own model, which alone can be approved and promoted.
+    """
 
     judged: Judged
     predictions: Path | None
+    own: bool
 
 
 def evaluate(
@@ -50,7 +55,11 @@ def evaluate(
 ) -> EvaluationResult:
     """Evaluate a model on its test split and write `model_evaluation.md`.
 
+    The filter's own model has its report in the filter's folder, where the gates read it. One from
+    elsewhere has it beside itself, so that the own model's report and approval stay.
+
     Args:
+        model_dir: by default `model/` in the filter's folder.
         against: the version to compare with, as a folder or `NAME:vN`; by default the promoted
             one, else the newest older one that has a model.
         oracle: the model that reads the evidence; by default the filter's oracle.
@@ -62,6 +71,8 @@ def evaluate(
     filter = adopt(project, filter)
     home = project.home(filter)
     model = model_dir or home / "model"
+    own = model.resolve() == (home / "model").resolve()
+    folder = home if own else _beside(project, filter, model)
     rival = incumbent(project, filter, model, against)
     with (
         _reading(project, filter, oracle, budget, read) as reader,
@@ -71,20 +82,21 @@ def evaluate(
             filter,
             model,
             data_dir or project.training_dir(filter),
-            home,
+            folder,
             project.root,
-            reports_dir=project.reports_dir(filter),
+            reports_dir=project.reports_dir(filter) if own else folder,
             incumbent=rival if isinstance(rival, IncumbentModel) else None,
             no_incumbent=rival if isinstance(rival, str) else "",
             others=other_versions(project, filter),
             reader=reader,
             people=read_people(home),
+            own=own,
             cache_dir=project.cache,
             threads=threads,
             progress=progress,
         )
         _record(tracker, found.judged)
-    return EvaluationResult(found.judged, found.predictions_path)
+    return EvaluationResult(found.judged, found.predictions_path, own)
 
 
 def evaluate_files(
@@ -109,6 +121,13 @@ def evaluate_files(
     kind = filter.config.deployment.kind
     own = criteria_for(project, filter, "evaluation")
     return judge_files(files, own, "general" if kind == "auto" else kind)
+
+
+def _beside(project: Project, filter: Filter, model: Path) -> Path:
+    """Where the report on a model from elsewhere goes: beside it, but never into a filter's folder,
+    whose report is on that filter's own model."""
+    folder = model.resolve().parent
+    return project.reports_dir(filter) / model.name if (folder / CONFIG).is_file() else folder
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,26 @@ def test_judging_again_keeps_report_and_approval(judged: Project) -> None:
     before = (judged.home(crisis(judged)) / "model_evaluation.md").read_bytes()
     evaluate.evaluate(judged, crisis(judged), mlflow=False)
     assert (judged.home(crisis(judged)) / "model_evaluation.md").read_bytes() == before
+    assert gates.evaluation_gate(judged, crisis(judged)).open
+
+
+def test_judging_a_model_from_elsewhere_leaves_report_and_approval(judged: Project) -> None:
+    """Else trying another seed would cost the filter's own model its approval."""
+    approve(judged)
+    home, other = judged.home(crisis(judged)), judged.root / "seed two"
+    shutil.copytree(home / "model", other / "model")
+    shutil.copytree(home / "model", home / "aside")
+    for name in ("training_history.json", "training_metadata.json"):
+        shutil.copy(home / name, other / name)
+    before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    found = evaluate.evaluate(judged, crisis(judged), model_dir=other / "model", mlflow=False)
+    assert (found.own, found.judged.report_path.parent) == (False, other)
+    assert found.predictions == other / "predictions_test.jsonl"
+    text = found.judged.report_path.read_text(encoding="utf-8")
+    assert "This is not the filter's own model" in text and "distillery approve" not in text
+    aside = evaluate.evaluate(judged, crisis(judged), model_dir=home / "aside", mlflow=False)
+    assert aside.judged.report_path.parent == judged.reports_dir(crisis(judged)) / "aside"
+    assert before == {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     assert gates.evaluation_gate(judged, crisis(judged)).open
 
 

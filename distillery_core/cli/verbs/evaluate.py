@@ -72,7 +72,8 @@ def evaluate(
 ) -> None:
     """Judge the student: DEPLOY, REVIEW or FAIL, with baselines and intervals.
 
-    Writes model_evaluation.md beside the filter. Exit code 0 only on DEPLOY.
+    Writes model_evaluation.md beside the filter, or beside a --model-dir from elsewhere. Exit code
+    0 only on DEPLOY.
 
     With --history and --metadata results are judged by these files alone: nothing is written, every
     line is printed, and what needs model or data is "not checkable", so that it never reads DEPLOY.
@@ -104,7 +105,7 @@ def evaluate(
         )
     else:
         print_decision(result.judged.decision, project.relative(result.judged.report_path))
-        note(_next(filter, result.judged.decision.word))
+        note(_next(filter, result.judged.decision.word, result.own))
     exit_by(result.judged.decision)
 
 
@@ -130,7 +131,9 @@ def _judge_files(
     exit_by(decision)
 
 
-def _next(filter: str, word: str) -> str:
+def _next(filter: str, word: str, own: bool) -> str:
+    if not own:
+        return "  -> the report lies beside this model, which is not the filter's own"
     if word == "DEPLOY":
         return f"  -> distillery promote --filter {filter}"
     if word == "REVIEW":
