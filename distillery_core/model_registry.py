@@ -11,7 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distillery_core.tracking import LOCAL_STORE, URI_VARIABLE, quiet_migrations, store_uri
+from distillery_core.tracking import (
+    LOCAL_STORE,
+    URI_VARIABLE,
+    bounded_waits,
+    quiet_migrations,
+    store_uri,
+)
 
 ALIAS = "production"
 _KEY = "model_sha256"
@@ -39,7 +45,7 @@ def register_promoted(
     from mlflow.exceptions import MlflowException
 
     try:
-        with quiet_migrations():
+        with quiet_migrations(), bounded_waits():
             client = MlflowClient(tracking_uri=store_uri(project))
             version = _version(client, name, folder, tags)
             client.set_registered_model_alias(name, ALIAS, version)

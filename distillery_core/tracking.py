@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +22,9 @@ LOCAL_STORE = Path(".distillery") / "mlflow.db"
 LOCAL_ARTIFACTS = Path(".distillery") / "mlflow-artifacts"
 _FIRST_CALL = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 """How long a server may keep the first question waiting, in seconds and further tries. MLflow's own
-patience, 120 and 7, is for one that is known to be there: it is minutes of silence otherwise."""
+patience, 120 and 7, is minutes of silence where nobody answers."""
+_LATER_CALL = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "15", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+"""The same for one that has answered before: training waits while a record is on its way."""
 _MOST_CHARS = 6000
 
 log = logging.getLogger(__name__)
@@ -64,7 +66,8 @@ NO_TRACKER: Tracker = NoTracker()
 
 
 class MlflowTracker:
-    """Writes to one MLflow run. A server that fails mid-run is warned about and never stops it.
+    """Writes to one MLflow run. A server that fails mid-run is warned about and never stops it:
+    nothing more is sent to it, since each further record would wait as long as the first.
 
     Args:
         open_run: gives an mlflow.MlflowClient and the id of an open run; called with the first
@@ -74,6 +77,7 @@ class MlflowTracker:
     def __init__(self, open_run: Callable[[], tuple[Any, str]]) -> None:
         self._open_run = open_run
         self._opened: tuple[Any, str] | None = None
+        self._is_lost = False
 
     @property
     def client(self) -> Any:
@@ -128,10 +132,18 @@ class MlflowTracker:
     def _safely(self, call: Callable[[], Any]) -> None:
         from mlflow.exceptions import MlflowException
 
+        if self._is_lost:
+            return
         try:
-            call()
+            with bounded_waits():
+                call()
         except (MlflowException, OSError) as error:
-            log.warning("MLflow did not take a record: %s", error)
+            self._is_lost = True
+            log.warning(
+                "MLflow did not take a record; nothing more is sent, and the run stays open there: "
+                "%s",
+                _first_line(error),
+            )
 
 
 @contextmanager
@@ -204,26 +216,35 @@ def _open_run(
             (project / LOCAL_STORE).parent.mkdir(parents=True, exist_ok=True)
         with quiet_migrations():
             client = MlflowClient(tracking_uri=address)
-            experiment_id = _experiment_id(client, experiment, project if is_local else None)
-            run = client.create_run(experiment_id, run_name=run_name, tags=dict(tags))
+            with _variables(_FIRST_CALL):
+                found = client.get_experiment_by_name(experiment)
+            with bounded_waits():
+                kept_in = project if is_local else None
+                found = found or _new_experiment(client, experiment, kept_in)
+                run = client.create_run(found.experiment_id, run_name=run_name, tags=dict(tags))
     except (MlflowException, OSError) as error:
         raise UserError(
-            f"MLflow cannot be reached: {str(error).splitlines()[0]}",
+            f"MLflow cannot be reached: {_first_line(error)}",
             where=address,
-            hint=f"start the server, or unset {URI_VARIABLE} to keep runs in {LOCAL_STORE}; "
-            "MLFLOW_HTTP_REQUEST_TIMEOUT=60 waits longer for a slow one",
+            hint=f"start the server, unset {URI_VARIABLE} to keep runs in {LOCAL_STORE}, or record "
+            "nothing with --no-mlflow; MLFLOW_HTTP_REQUEST_TIMEOUT=60 waits longer for a slow one",
         ) from error
     return client, run.info.run_id
 
 
-def _experiment_id(client: Any, name: str, project: Path | None) -> str:
-    """The experiment's id, made if need be; a local one keeps its artefacts in the project."""
-    with _variables(_FIRST_CALL):
-        found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
+def _new_experiment(client: Any, name: str, project: Path | None) -> Any:
+    """Make the experiment; a local one keeps its artefacts in the project."""
     location = (project / LOCAL_ARTIFACTS).resolve().as_uri() if project else None
-    return str(client.create_experiment(name, artifact_location=location))
+    return client.get_experiment(client.create_experiment(name, artifact_location=location))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def bounded_waits() -> AbstractContextManager[None]:
+    """In the block a server that has gone away costs seconds, where MLflow would take minutes."""
+    return _variables(_LATER_CALL)
 
 
 @contextmanager

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -105,7 +109,7 @@ def test_a_server_that_cannot_be_reached_is_said_soon(
             silent.listen()
         server = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with (
-            pytest.raises(UserError, match="MLflow cannot be reached"),
+            pytest.raises(UserError, match=r"MLflow cannot be reached(?s:.)*--no-mlflow"),
             track("x", tmp_path, uri=server) as tracker,
         ):
             tracker.params({"epochs": 3})
@@ -129,7 +133,7 @@ def test_a_stage_that_records_nothing_leaves_no_store(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_server_that_fails_on_the_way_is_a_warning(
+def test_a_store_that_fails_on_the_way_is_one_warning(
     project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with track("warns", project) as tracker:
@@ -137,8 +141,56 @@ def test_a_server_that_fails_on_the_way_is_a_warning(
         gone = MlflowTracker(lambda: (tracker.client, "0" * 32))
         with caplog.at_level(logging.WARNING):
             gone.metrics({"val/mae": 1.0}, 1)
+            gone.metrics({"val/mae": 0.9}, 2)
             gone.end("FINISHED")
-    assert caplog.text.count("MLflow did not take a record") == 2
+    assert caplog.text.count("MLflow did not take a record") == 1
+
+
+class OpensRuns(BaseHTTPRequestHandler):
+    """As much of an MLflow server as the opening of a run asks for."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self._answer({"experiment": {"experiment_id": "1", "name": "distillery"}})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer({"run": {"info": {"run_id": "0" * 32, "status": "RUNNING"}, "data": {}}})
+
+    def _answer(self, body: dict[str, object]) -> None:
+        self.asked.append(self.path.rpartition("/mlflow/")[2].partition("?")[0])
+        sent = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(sent)))
+        self.end_headers()
+        self.wfile.write(sent)
+
+    def log_message(self, format: str, *values: object) -> None:
+        """Nothing."""
+
+
+def test_a_server_that_goes_away_costs_seconds_and_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """MLflow's own patience with a port that nobody listens on any more is minutes a record."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), OpensRuns) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with track("loses", tmp_path, uri=f"http://127.0.0.1:{server.server_port}") as tracker:
+            assert isinstance(tracker, MlflowTracker)
+            assert tracker.run_id == "0" * 32
+            assert OpensRuns.asked == ["experiments/get-by-name", "runs/create"]
+            server.shutdown()
+            server.server_close()
+            began = time.monotonic()
+            tracker.params({"epochs": 3})
+            for epoch in range(1, 30):
+                tracker.metrics({"val/mae": 1.0}, epoch)
+            tracker.file(Path(__file__))
+    assert time.monotonic() - began < 60
+    assert caplog.text.count("MLflow did not take a record; nothing more is sent") == 1
+    assert len(OpensRuns.asked) == 2
+    assert not [name for name in tracking._LATER_CALL if name in os.environ]
 
 
 def test_off_is_off() -> None:

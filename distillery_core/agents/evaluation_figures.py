@@ -12,9 +12,12 @@ from distillery_core.agents.calibration_lines import Measured
 from distillery_core.agents.evaluation_evidence import EvaluationEvidence, TestArticle
 from distillery_core.agents.evaluation_lines import dimension_maes
 from distillery_core.reports.markdown import cut, one_line
+from distillery_core.student.bootstrap import Interval, bootstrap_means
 from distillery_core.student.metrics import (
     BANDS,
+    Array,
     BandError,
+    article_errors,
     band_errors,
     bias,
     mae,
@@ -23,6 +26,7 @@ from distillery_core.student.metrics import (
     spearman,
     within,
 )
+from distillery_core.student.recorded import frozen_head
 
 BEST_BELOW = 0.9
 CHALLENGING_ABOVE = 1.1
@@ -74,12 +78,17 @@ class EpochResult:
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """A predictor beside the student on test."""
+    """A predictor beside the student on test.
+
+    `low` and `high`: 95 % paired interval of the student's MAE minus its; None for the student.
+    """
 
     name: str
     mae: float
     rmse: float
     spearman: float | None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +214,8 @@ def epoch_results(evidence: EvaluationEvidence) -> list[EpochResult]:
 
 def rivals(evidence: EvaluationEvidence) -> list[Rival]:
     """The student, then every baseline, on the test split."""
-    labels = evidence.test.labels
+    test = evidence.test
     several = [
-        ("this model", evidence.test.predictions),
         ("TF-IDF + ridge", evidence.tfidf),
         ("constant (median of the training labels)", evidence.constant),
         *(
@@ -217,10 +225,20 @@ def rivals(evidence: EvaluationEvidence) -> list[Rival]:
         ),
         *((one.name, one.predictions) for one in evidence.further),
     ]
-    return [
-        Rival(name, mae(some, labels), rmse(some, labels), _mean_spearman(some, labels))
-        for name, some in several
+    own = article_errors(test.predictions, test.labels)
+    ahead = [own - article_errors(some, test.labels) for _, some in several]
+    intervals = bootstrap_means(np.stack(ahead, axis=1), test.groups)
+    others = [
+        _rival(name, some, test.labels, interval)
+        for (name, some), interval in zip(several, intervals, strict=True)
     ]
+    return [_rival("this model", test.predictions, test.labels), *others]
+
+
+def _rival(name: str, some: Array, labels: Array, interval: Interval | None = None) -> Rival:
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    rank = _mean_spearman(some, labels)
+    return Rival(name, mae(some, labels), rmse(some, labels), rank, low, high)
 
 
 def _mean_spearman(predictions: Any, labels: Any) -> float | None:
@@ -312,11 +330,15 @@ def action_facts(evidence: EvaluationEvidence, measured: Measured) -> dict[str, 
     worst_first = np.argsort(-errors, kind="stable")
     names = [evidence.dimensions[int(at)] for at in worst_first]
     weakest = weakest_band(evidence)
+    head = frozen_head(evidence.metadata)
+    kept_last = evidence.kept_epoch == len(evidence.epochs)
     return {
         "model_name": str(evidence.metadata.get("model_name", "")),
         "kept_epoch": evidence.kept_epoch,
         "epochs_run": len(evidence.epochs),
-        "kept_last": evidence.kept_epoch == len(evidence.epochs),
+        "kept_last": head is None and kept_last,
+        "frozen_head": head,
+        "head_kept_last": head == "mlp" and kept_last,
         "train_examples": evidence.metadata.get("train_examples"),
         "weakest_band": weakest.band,
         "weakest_band_n": weakest.n,

@@ -82,7 +82,7 @@ def evaluation_text(
     settings: ReadingSettings,
 ) -> dict[str, Any]:
     """What the evaluation agent's prompt template shows."""
-    shown = ("dimensions", "bands", "epochs", "rivals", "kind", "model_name")
+    shown = ("dimensions", "bands", "epochs", "rivals", "kind", "model_name", "frozen_head")
     return {
         "filter": filter.config.filter,
         "verdict": decision.word,

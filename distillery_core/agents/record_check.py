@@ -10,6 +10,7 @@ from typing import Any
 
 from distillery_core.agents.evaluation_evidence import RecordCheck, RecordGrade
 from distillery_core.reports.formatting import compact
+from distillery_core.student.model_card import HEAD
 
 SIZE_TOLERANCE = 0.3
 """A name's size is rounded (Qwen2.5-0.5B has 494M, -7B 7.6B parameters), but not by a third."""
@@ -32,11 +33,13 @@ def claimed_parameters(model_name: str) -> float | None:
 def stored_parameters(model_dir: Path) -> int | None:
     """Numbers in a model folder's weight files, from their headers; None if it holds an adapter.
 
+    A head of ours beside the base counts as well.
+
     Raises:
         ValueError: a file is no safetensors file.
     """
     files = sorted(model_dir.glob("model*.safetensors"))
-    return sum(_numbers_in(path) for path in files) if files else None
+    return sum(map(_numbers_in, [*files, *model_dir.glob(HEAD)])) if files else None
 
 
 def _numbers_in(path: Path) -> int:

@@ -9,5 +9,6 @@ calibration_modes.py  `calibrate --oracle-check` and `--compare`
 review_terminal.py  asks a person about articles, one by one
 batches.py what `label --provider-batch` does before labels are written
 labelling.py  whom `label` asks, and what it prints
+training_run.py  what stands around a run of `train`: processes, Ctrl-C
 verbs/     one module per verb
 """

@@ -24,6 +24,7 @@ from distillery_core.reports.training_conclusions import conclusions
 from distillery_core.reports.training_document import key_figures
 from distillery_core.reports.training_record import (
     NOT_RECORDED,
+    SOME_ORACLE,
     Training,
     base_name,
     labelled_by,
@@ -121,7 +122,7 @@ def _metadata(card: Card) -> dict[str, Any]:
     found: dict[str, Any] = {"license": licence.id}
     if licence.name:
         found |= {"license_name": licence.name, "license_link": licence.link}
-    if is_hub_id(card.base):
+    if is_hub_id(card.base) and not _base_is_folder(card):
         found["base_model"] = card.base
     found |= {
         "library_name": "transformers",
@@ -137,7 +138,7 @@ def _metadata(card: Card) -> dict[str, Any]:
 def _model_index(card: Card, metrics: list[dict[str, Any]]) -> dict[str, Any]:
     filter = card.filter
     dataset = {
-        "name": f"{filter.label}, labelled by {labelled_by(card.training) or NOT_RECORDED}",
+        "name": f"{filter.label}, labelled by {labelled_by(card.training) or SOME_ORACLE}",
         "type": filter.slug,
         "split": "test",
         "revision": card.hashes.get("dataset_sha256", ""),
@@ -199,12 +200,20 @@ def _errors(record: Record) -> list[tuple[str, ...]]:
 
 
 def _origin(card: Card) -> Iterator[tuple[str, str]]:
-    yield "base model", base_name(card.base)
+    yield "base model", base_name(card.base, is_folder=_base_is_folder(card))
     if card.training is not None:
         facts = card.training.facts
         yield "labels given by", labelled_by(card.training) or NOT_RECORDED
         yield "training articles", integer(facts.train_examples)
         yield "validation articles", integer(facts.val_examples)
-        yield "epochs, kept", f"{len(card.training.epochs)}, {card.training.kept}"
+        if facts.method:
+            yield "method", facts.method
+        if facts.frozen_head != "ridge":
+            yield "epochs, kept", f"{len(card.training.epochs)}, {card.training.kept}"
     for name, value in sorted(card.hashes.items()):
         yield f"{name.removesuffix('_sha256').replace('_', ' ')} (SHA-256)", value
+
+
+def _base_is_folder(card: Card) -> bool | None:
+    """As training recorded it; None for a record that does not say."""
+    return None if card.training is None else card.training.facts.base_is_folder

@@ -34,6 +34,12 @@ _LEAST_PULL = 0.25
 """Points of bias, at both ends, from which scores are said to be pulled towards the middle: half of
 the step between labels, which come in halves. Below it the nearest label is still the same one."""
 
+_FEW_EPOCHS = 10
+"""Epochs up to which each is named."""
+
+_SOLVED = "The base stayed as it was and its head was solved for in one step, without epochs."
+_TRAIN_BASE = "Training the base as well (--method full or --method lora) may bring more."
+
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
@@ -100,16 +106,17 @@ def _error(record: Record) -> Conclusion | None:
 
 
 def _compared(record: Record, model: Rival, others: list[Rival]) -> str:
-    """That it is better is said only where TF-IDF is worse beyond chance."""
+    """That it is better is said only where the best of the others is worse beyond chance."""
     if not others:
         return "Its error has nothing to be compared with."
-    if not all(model.mae < other.mae for other in others):
+    best = min(others, key=lambda other: other.mae)
+    if model.mae >= best.mae:
         return "It does no better than a simple method."
-    line = _line(record, "against_tfidf")
-    high = None if line is None else line.measurement.high
-    if high is not None and high < 0:
+    interval = _interval(record, best)
+    if interval is not None and interval[1] < 0:
         return "It reads more out of an article than simple methods do."
-    return "That it reads more out of an article than simple methods is not certain."
+    what = "That it reads more out of an article than simple methods is not certain"
+    return f"{what} (best of them: {best.name})."
 
 
 def _against(record: Record, model: Rival, other: Rival) -> str:
@@ -118,11 +125,20 @@ def _against(record: Record, model: Rival, other: Rival) -> str:
     share = percent(abs(model.mae - other.mae) / other.mae) if other.mae else "-"
     name = other.name[:1].upper() + other.name[1:]
     told = f"{name}: {fixed(other.mae)}; the model's error is {share} {words}"
-    line = _line(record, "against_tfidf") if other.name.startswith("TF-IDF") else None
-    if line is None or line.measurement.low is None or line.measurement.high is None:
+    interval = _interval(record, other)
+    if interval is None:
         return f"{told}."
-    chance = line.measurement.low <= 0 <= line.measurement.high
+    chance = interval[0] <= 0 <= interval[1]
     return f"{told}, {'which may be chance' if chance else 'more than chance'}."
+
+
+def _interval(record: Record, other: Rival) -> tuple[float, float] | None:
+    """Of the model's MAE minus a baseline's; early records have that of TF-IDF alone, as a line."""
+    low, high = other.low, other.high
+    line = _line(record, "against_tfidf") if other.name.startswith("TF-IDF") else None
+    if low is None and line is not None:
+        low, high = line.measurement.low, line.measurement.high
+    return None if low is None or high is None else (low, high)
 
 
 def _noise(record: Record) -> Conclusion | None:
@@ -166,8 +182,8 @@ def _memory(record: Record) -> Conclusion | None:
                           f"{text}(wanted {line.ok_text}).")  # fmt: skip
     return Conclusion(
         "It remembers its training articles.",
-        f"{text}(wanted {line.ok_text}): what it gained late in training it gained on articles "
-        "that it knows, and new ones are scored worse than the training curve suggests.",
+        f"{text}(wanted {line.ok_text}): part of what it learned holds only for articles that it "
+        "knows, and new ones are scored worse than those suggest.",
     )
 
 
@@ -246,7 +262,10 @@ def _course(training: Training, record: Record | None) -> Conclusion:
     word, sign, values = _chosen_by(training)
     goodness = [-inf if value is None else sign * value for value in values]
     kept, ran, best = training.kept, len(values), goodness[training.kept - 1]
-    numbers = f"Validation {word}{own(record)} by epoch: {', '.join(map(fixed, values))}."
+    numbers = f"Validation {word}{own(record)}{_by_epoch(values, kept, goodness)}."
+    head = training.facts.frozen_head
+    if head == "ridge":
+        return Conclusion("Only a ridge head was fitted.", f"{_SOLVED} {numbers} {_TRAIN_BASE}")
     if ran == 1:
         return Conclusion("One epoch shows no course.", numbers)
     if best < max(goodness) or best == -inf:
@@ -258,9 +277,21 @@ def _course(training: Training, record: Record | None) -> Conclusion:
     gain = best - goodness[-2]
     if gain > _STEADY:
         change = f" by {signed(sign * gain)}" if gain < inf else ""
-        text = f"{numbers} The last epoch still changed it{change}: try more epochs."
+        more = "try more epochs" if head is None else "try more epochs of the head (head_epochs)"
+        text = f"{numbers} The last epoch still changed it{change}: {more}."
         return Conclusion("Training was stopped while it still helped.", text)
     return Conclusion("Training had come to rest.", f"{numbers} The last epoch changed little.")
+
+
+def _by_epoch(values: list[float | None], kept: int, goodness: list[float]) -> str:
+    """All of a few epochs; of many the first, the best, the kept and the last."""
+    ran = len(values)
+    if ran == 1:
+        return f": {fixed(values[0])}"
+    if ran <= _FEW_EPOCHS:
+        return f" by epoch: {', '.join(map(fixed, values))}"
+    shown = sorted({1, goodness.index(max(goodness)) + 1, kept, ran})
+    return f": {', '.join(f'{fixed(values[at - 1])} in epoch {at}' for at in shown)}"
 
 
 def _chosen_by(training: Training) -> tuple[str, int, list[float | None]]:

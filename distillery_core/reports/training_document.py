@@ -35,7 +35,6 @@ from distillery_core.reports.training_record import (
     Training,
     TrainingFacts,
     TrainingReport,
-    base_name,
     labelled_by,
 )
 from distillery_core.reports.views import (
@@ -68,6 +67,8 @@ _SETTINGS = {
     "seed": "Seed",
     "device": "Device",
 }
+_OF_STEPS = {"epochs", "effective_batch_size", "warmup_steps", "total_steps", "best_by"}
+"""Settings that say nothing of a head that was solved for."""
 
 
 def write_document(path: Path, report: TrainingReport, plots: Sequence[Plot], folder: Path) -> None:
@@ -104,7 +105,7 @@ def _date(report: TrainingReport) -> datetime:
 
 def _about(word: WordDocument, report: TrainingReport) -> None:
     facts = report.training.facts
-    told = [f"Base model {base_name(facts.model_name)}"]
+    told = [f"Base model {facts.base}"]
     if facts.finished_at:
         told.append(f"trained {facts.finished_at[:10]}")
     told.append(f"judged {str(report.record.shown.get('date'))[:10]}" if report.record else
@@ -209,21 +210,46 @@ def _data(word: WordDocument, report: TrainingReport) -> None:
 def _trained(word: WordDocument, training: Training) -> None:
     facts = training.facts
     word.heading("Training", 2)
+    spent = f" It took {duration(facts.seconds)}." if facts.seconds is not None else ""
+    told = _base_trained(facts) if facts.frozen_head is None else _head_trained(facts)
+    word.paragraph(f"{told} {_epochs_run(training)}{spent}")
+    values = facts.model_dump(exclude=_OF_STEPS if facts.frozen_head == "ridge" else None)
+    rows = [(title, _setting(key, values[key])) for key, title in _SETTINGS.items()
+            if values.get(key) is not None]  # fmt: skip
+    if rows:
+        word.table("Settings of the run.", ("Setting", "Value"), rows, (0.5, 0.5), right=(1,))
+
+
+def _base_trained(facts: TrainingFacts) -> str:
     size = f" of {compact(facts.num_parameters)} parameters" if facts.num_parameters else ""
     part = ""
     if facts.num_parameters and facts.num_trainable_parameters is not None:
         share = facts.num_trainable_parameters / facts.num_parameters
         part = f"; {'all' if share == 1 else percent(share, 2)} of them were trained"
-    spent = f" It took {duration(facts.seconds)}." if facts.seconds is not None else ""
-    word.paragraph(
-        f"The base model{size} got one output for each dimension{part}. {len(training.epochs)} "
-        f"epochs were run and the weights of epoch {training.kept} kept.{spent}"
+    return f"The base model{size} got one output for each dimension{part}."
+
+
+def _head_trained(facts: TrainingFacts) -> str:
+    """Base and head apart: the record's number of parameters is that of both together."""
+    total, trained = facts.num_parameters, facts.num_trainable_parameters
+    of_base = of_head = ""
+    if total and trained is not None:
+        of_base = f" of {compact(total - trained)} parameters"
+        of_head = f" of {compact(trained)} parameters"
+    head = "an MLP" if facts.frozen_head == "mlp" else "a ridge"
+    return (
+        f"The base model{of_base} stayed as it was; {head} head{of_head}, with one output for "
+        "each dimension, was fitted on what it reads in an article."
     )
-    values = facts.model_dump()
-    rows = [(title, _setting(key, values[key])) for key, title in _SETTINGS.items()
-            if values[key] is not None]  # fmt: skip
-    if rows:
-        word.table("Settings of the run.", ("Setting", "Value"), rows, (0.5, 0.5), right=(1,))
+
+
+def _epochs_run(training: Training) -> str:
+    ran = len(training.epochs)
+    if training.facts.frozen_head == "ridge":
+        return "It was solved for in one step."
+    if ran == 1:
+        return "One epoch was run."
+    return f"{ran} epochs were run and the weights of epoch {training.kept} kept."
 
 
 def _setting(key: str, value: object) -> str:

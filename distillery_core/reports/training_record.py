@@ -19,8 +19,11 @@ from distillery_core.filters.filter import Filter
 from distillery_core.reports.formatting import integer
 from distillery_core.reports.markdown import cut, one_line
 from distillery_core.reports.record import Record
+from distillery_core.student.recorded import frozen_head
+from distillery_core.student.settings import FrozenHead
 
 NOT_RECORDED = "not recorded"
+SOME_ORACLE = "an oracle that is not recorded"
 
 _MAX_BYTES = 50_000_000
 _NAME_CHARS = 80
@@ -62,6 +65,7 @@ class TrainingFacts(_Read):
     filter_version: str | None = None
     dimension_names: tuple[str, ...] = ()
     model_name: str | None = None
+    base_is_folder: bool | None = None
     num_parameters: int | None = None
     num_trainable_parameters: int | None = None
     method: str | None = None
@@ -90,6 +94,16 @@ class TrainingFacts(_Read):
     settings: dict[str, Any] = {}
     hashes: dict[str, str] = {}
     versions: dict[str, str] = {}
+
+    @property
+    def base(self) -> str:
+        """The base model as others are told."""
+        return base_name(self.model_name, is_folder=self.base_is_folder)
+
+    @property
+    def frozen_head(self) -> FrozenHead | None:
+        """The head that was fitted on a frozen base; None where the base was trained as well."""
+        return frozen_head({"method": self.method, "settings": self.settings})
 
 
 @dataclass(frozen=True)
@@ -176,9 +190,9 @@ def read_training(history: Path, metadata: Path | None) -> Training:
 def labelled_by(training: Training | None) -> str:
     """Who gave the labels, with their numbers where it was more than one; empty: not recorded."""
     found = training.facts.labelled_by if training else ()
-    names = [cut(one_line(one.oracle), _NAME_CHARS) if one.oracle else NOT_RECORDED
+    names = [cut(one_line(one.oracle), _NAME_CHARS) if one.oracle else SOME_ORACLE
              for one in found]  # fmt: skip
-    if set(names) <= {NOT_RECORDED}:
+    if set(names) <= {SOME_ORACLE}:
         return ""
     if len(names) == 1:
         return names[0]
@@ -186,12 +200,17 @@ def labelled_by(training: Training | None) -> str:
     return ", ".join(f"{name} ({integer(one.rows)} labels)" for name, one in several)
 
 
-def base_name(name: str | None) -> str:
-    """The base model by its name: a folder of the machine that trained it is nobody's business."""
+def base_name(name: str | None, *, is_folder: bool | None = None) -> str:
+    """The base model by its name: a folder of the machine that trained it is nobody's business.
+
+    Args:
+        is_folder: as training found it; None where that was not recorded, and its form must tell.
+    """
     if not name:
         return NOT_RECORDED
-    local = name.startswith(("/", ".", "~")) or "\\" in name
-    return f"{_SEPARATOR.split(name)[-1]} (a local folder)" if local else name
+    if is_folder is None:
+        is_folder = name.startswith(("/", ".", "~")) or "\\" in name
+    return f"{_SEPARATOR.split(name.rstrip('/'))[-1]} (a local folder)" if is_folder else name
 
 
 def _kept(epochs: tuple[EpochMetrics, ...], recorded: int | None) -> int:

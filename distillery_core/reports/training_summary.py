@@ -46,7 +46,9 @@ def _facts(training: Training) -> Iterator[str]:
         "base model": facts.model_name,
         "method": facts.method,
         "parameters": None if facts.num_parameters is None else integer(facts.num_parameters),
-        "epochs": f"{len(training.epochs)}, kept {training.kept}",
+        "epochs": None
+        if facts.frozen_head == "ridge"
+        else f"{len(training.epochs)}, kept {training.kept}",
         "articles": None
         if facts.train_examples is None
         else f"{integer(facts.train_examples)} train, {integer(facts.val_examples)} validation",

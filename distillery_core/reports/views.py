@@ -61,12 +61,17 @@ class _Reliability(_View):
 
 
 class Rival(_View):
-    """A predictor on the test articles: the model first, then the baselines."""
+    """A predictor on the test articles: the model first, then the baselines.
+
+    `low` and `high`: 95 % paired interval of the model's MAE minus a baseline's.
+    """
 
     name: str
     mae: float
     rmse: float | None = None
     spearman: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 class SplitErrors(_View):

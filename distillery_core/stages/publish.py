@@ -120,7 +120,7 @@ def bundle(project: Project, filter: Filter, wish: PublishWish) -> Bundle:
         )
     )
     files = {path.relative_to(model).as_posix(): path for path in model_files(model)}
-    return Bundle(model, digest, files, text, tuple(_notes(card, why)))
+    return Bundle(model, digest, files, text, tuple(_notes(card, training, why)))
 
 
 def publish(
@@ -233,12 +233,13 @@ def _hashes(card: ModelCard, digest: str, training: Training | None) -> dict[str
     return found
 
 
-def _notes(card: ModelCard, why_not_judged: str) -> list[str]:
+def _notes(card: ModelCard, training: Training | None, why_not_judged: str) -> list[str]:
     """What the publisher should know before it is seen by others."""
     notes = []
     if why_not_judged:
         notes.append(f"the card tells no test results: {why_not_judged}")
-    if base_name(card.model_name) != card.model_name:
+    is_folder = training.facts.base_is_folder if training else None
+    if base_name(card.model_name, is_folder=is_folder) != card.model_name:
         notes.append(f"{CARD} names the base model by its folder: {card.model_name}")
     return notes
 

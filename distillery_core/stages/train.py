@@ -90,25 +90,21 @@ def plan(
         UserError: the base or the card is not known, the base reads no articles of that length,
             weights are to be shared out, no price, or no articles in the `data_dir` that is given.
     """
-    from distillery_core.student.auto import pooling_of
-    from distillery_core.student.model_factory import refuse_too_long
+    from distillery_core.student.auto import decide
     from distillery_core.student.plan import make_plan, workload
-    from distillery_core.student.shape import base_config, shape_of
-    from distillery_core.student.target import target_for
 
     settings = resolved(filter, config, overrides or {})
     if settings.fsdp:
         raise UserError("the plan is for one device", "--fsdp", "leave it out, with --plan")
-    refuse_too_long(base_config(settings.model_name), settings)
-    shape = shape_of(settings.model_name, len(filter.dimensions), pooling_of(settings, say))
-    target = target_for(device, settings.memory_limit_gib, usd_per_hour)
+    outputs = len(filter.dimensions)
+    found = decide(settings, outputs, device=device, usd_per_hour=usd_per_hour, say=say)
     folder = data_dir or project.training_dir(filter)
     chars = _char_counts(folder / "train.jsonl", filter)
     if data_dir is not None and not chars:
         hint = "leave --data-dir out to plan without a dataset"
         raise UserError("there is no train.jsonl with articles", where=data_dir, hint=hint)
     work = workload(chars, settings.max_length, f"estimated from {project.relative(folder)}")
-    return make_plan(settings, shape, target, work)
+    return make_plan(found.settings, found.shape, found.target, work)
 
 
 def resolved(filter: Filter, config: Path | None, overrides: Mapping[str, Any]) -> TrainSettings:
@@ -118,15 +114,14 @@ def resolved(filter: Filter, config: Path | None, overrides: Mapping[str, Any]) 
         UserErrors: every mistake in the config, or in the settings.
     """
     from distillery_core.student.settings import TrainSettings
-    from distillery_core.student.training_config import read_config, refuse_other_filter
+    from distillery_core.student.training_config import laid_over, read_config, refuse_other_filter
 
     given: dict[str, Any] = {}
     if config is not None:
         read = read_config(config)
         refuse_other_filter(read, filter, config)
         given = read.settings()
-    given |= {name: value for name, value in overrides.items() if value is not None}
-    return TrainSettings.from_config(filter.config.training, **given)
+    return TrainSettings.from_config(filter.config.training, **laid_over(given, overrides))
 
 
 def config_filter(config: Path) -> str:

@@ -10,6 +10,7 @@ mean_pooling.py   what the head of BERT reads     device.py           device, pr
 sharing.py sharding.py  several processes         launch.py           one process a device
 auto.py           what `auto` comes to            arrangement.py      packed, padded, how much
 container.py      memory that a container leaves  tolerances.py       what counts as the same
+without_effect.py asked for and not read
 beginning.py      a run before its first step     run.py              what its epochs share
 training.py       the loop, top to bottom         training_step.py    one step of it
 evaluating.py     each epoch's metrics            memory.py           memory that runs out
@@ -18,9 +19,12 @@ lora.py           adapters, and merging them      metrics.py finding.py  how far
 run_state.py checkpoint_tensors.py run_checkpoint.py checkpoint_folder.py resuming.py
                                                   a run put down and taken up again
 saving.py checkpoint.py  models, whole or not     result.py           what a run leaves behind
-record.py         history and metadata            model_card.py       what a model was made from
-frozen.py frozen_settings.py frozen_features.py frozen_heads.py headed.py  a head on a base that
-                                                  stays as it is
+record.py         history and metadata            recorded.py         read back: which method
+model_card.py     what a model was made from
+frozen.py         a head on a base that stays as it is, top to bottom
+frozen_base.py frozen_features.py frozen_reading.py  what that base makes of articles, once
+frozen_heads.py frozen_fitting.py headed.py       heads, fitted; one of ours beside its base
+frozen_settings.py frozen_record.py               what is asked of it, what is written down
 predict.py        a saved student to scores
 baselines.py      what it must beat               bootstrap.py        intervals of its error
 embeddings.py     frozen embeddings of a base     frozen_baseline.py  what a base knows untrained

@@ -4,15 +4,57 @@ the plan and the model that is built cannot disagree."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from transformers.utils.import_utils import is_flash_attn_2_available
 
 from distillery_core.errors import UserError
+from distillery_core.student.device import processes_here
 from distillery_core.student.mean_pooling import pools_mean
-from distillery_core.student.model_factory import FLASH, FLEX, FUSED, locate
+from distillery_core.student.model_factory import FLASH, FLEX, FUSED, locate, refuse_too_long
 from distillery_core.student.settings import Pooling, TrainSettings
-from distillery_core.student.shape import Shape, base_config
-from distillery_core.student.target import Target
+from distillery_core.student.shape import Shape, base_config, shape_of
+from distillery_core.student.target import Target, target_for
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A run before its method is chosen: `settings` with pooling and attention decided, the base
+    under its head, and what it is trained on."""
+
+    settings: TrainSettings
+    shape: Shape
+    target: Target
+
+
+def decide(
+    settings: TrainSettings,
+    outputs: int,
+    *,
+    device: str,
+    processes: int = 1,
+    usd_per_hour: float | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Decided:
+    """What a run, or its plan, comes to on a device; only the base's configuration is read.
+
+    Args:
+        outputs: of the head, one a dimension.
+        device: auto, cpu, cuda, or the name of a card.
+        processes: that share the run; those of this machine share its memory.
+        usd_per_hour: what the device costs, in place of the price in the table of cards.
+        say: told where the base's description could not be had.
+
+    Raises:
+        UserError: no such base or card, the base reads no articles of that length or not their
+            mean, flex attention on a CPU, or no price.
+    """
+    refuse_too_long(base_config(settings.model_name), settings)
+    pooling = pooling_of(settings, say)
+    shape = shape_of(settings.model_name, outputs, pooling)
+    target = target_for(device, settings.memory_limit_gib, usd_per_hour, processes=processes_here())
+    attention = attention_of(settings, shape, target, processes=processes)
+    return Decided(replace(settings, pooling=pooling, attention=attention), shape, target)
 
 
 def pooling_of(settings: TrainSettings, say: Callable[[str], None] = lambda line: None) -> Pooling:

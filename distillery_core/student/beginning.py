@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from distillery_core.files import sha256_bytes, sha256_json
 from distillery_core.filters.filter import Filter
 from distillery_core.student.arrangement import Arrangement, arrange
-from distillery_core.student.auto import attention_of, pooling_of
+from distillery_core.student.auto import Decided, decide
 from distillery_core.student.batches import MEGA_BATCHES
 from distillery_core.student.data import TextEncoder
 from distillery_core.student.dataset_check import CheckedDataset
@@ -40,10 +40,10 @@ from distillery_core.student.record import RunFacts
 from distillery_core.student.run import MODEL_FOLDER, Run, Say, Scored
 from distillery_core.student.selection import Selection
 from distillery_core.student.settings import Precision, TrainSettings
-from distillery_core.student.shape import Shape, shape_of
+from distillery_core.student.shape import Shape
 from distillery_core.student.sharding import shard
 from distillery_core.student.step_memory import gib
-from distillery_core.student.target import target_for
+from distillery_core.student.without_effect import say_what_has_no_effect
 
 _FINGERPRINTED = 1 << 10
 
@@ -95,9 +95,10 @@ def begin(
     Raises:
         UserError: the base cannot be used, or no method fits the device; nothing was written.
     """
-    decided, choice, shape = _choose(settings, filter, int(accelerator.num_processes), say)
+    found, choice = _choose(settings, filter, int(accelerator.num_processes), say)
+    decided = found.settings
     built = _built(decided, filter, choice, accelerator.device)
-    job = _Job(filter, dataset, settings, accelerator, threads, choice, shape, built)
+    job = _Job(filter, dataset, settings, accelerator, threads, choice, found.shape, built)
     articles = _articles(job)
     start_head_at_means(built.model, articles.train.split.labels.mean(axis=0).tolist())
     plain = _adapted(built, decided, choice)
@@ -151,22 +152,20 @@ def _run(
 
 def _choose(
     settings: TrainSettings, filter: Filter, processes: int, say: Say
-) -> tuple[TrainSettings, Choice, Shape]:
-    """The settings with pooling and attention decided; the method, said in a line."""
-    pooling = pooling_of(settings, say)
-    shape = shape_of(settings.model_name, len(filter.dimensions), pooling)
-    target = target_for(settings.device, settings.memory_limit_gib)
-    attention = attention_of(settings, shape, target, processes=processes)
-    decided = replace(settings, pooling=pooling, attention=attention)
-    choice = choose(shape, decided, target)
+) -> tuple[Decided, Choice]:
+    """What the settings come to, and the method, said in a line."""
+    outputs = len(filter.dimensions)
+    found = decide(settings, outputs, device=settings.device, processes=processes, say=say)
+    choice = choose(found.shape, found.settings, found.target)
     asked = " (auto)" if settings.method == "auto" else ""
     extra = ", gradient checkpointing" if choice.checkpointing else ""
-    need, there = gib(choice.memory.total), gib(target.memory)
+    need, there = gib(choice.memory.total), found.target.room
     say(f"Method: {choice.method}{asked}{extra}; needs about {need}, there are {there}")
     refuse_missing(choice.method)
     if not choice.fits:
         say(f"It may not fit: {choice.why_not}")
-    return decided, choice, shape
+    say_what_has_no_effect(settings, choice.method, say)
+    return found, choice
 
 
 def _built(settings: TrainSettings, filter: Filter, choice: Choice, device: torch.device) -> Built:

@@ -86,6 +86,15 @@ def is_model_file(path: PurePath) -> bool:
     return path.suffix in _HASHED
 
 
+def refuse_occupied(folder: Path) -> None:
+    """Raise a UserError where a model folder cannot be made, since a file has its name, or that of
+    the older one that it is put in the place of."""
+    for path in (folder, _previous(folder)):
+        if path.exists() and not path.is_dir():
+            hint = "move the file away, or choose another --output-dir"
+            raise UserError("is a file where the model's folder comes to stand", path, hint)
+
+
 def recover(folder: Path) -> None:
     """Put the old model back if a swap was cut off (power, kill -9) between its two renames."""
     previous = _previous(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,13 +44,19 @@ def usable_cores() -> int:
     return int(joblib.cpu_count())
 
 
+def processes_here() -> int:
+    """Processes of this machine that share a run: what `--devices` or `torchrun` started."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def pick_threads(asked: int | None) -> int:
-    """CPU threads to compute with: what is asked for, at most one for each core.
+    """CPU threads to compute with: what is asked for, at most one for each core. Processes that
+    share a run share the cores.
 
     One on up to two cores: two OpenMP threads that wait for each other on a shared machine were
     measured up to 6x slower than one.
     """
-    cores = usable_cores()
+    cores = max(1, usable_cores() // processes_here())
     if asked is not None:
         return min(asked, cores)
     return 1 if cores <= 2 else min(cores // 2, _MOST_THREADS)

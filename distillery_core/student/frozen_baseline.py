@@ -7,7 +7,7 @@ they are only ever looked up. Where they are there, the test articles are read n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,28 +76,18 @@ def _of_kind(
 ) -> BaseFeatures | None:
     import torch
 
-    from distillery_core.student.data import TextEncoder
-    from distillery_core.student.device import cpu_threads, pick_device, pick_threads
-    from distillery_core.student.frozen_features import (
-        as_read,
-        base_sha256,
-        features,
-        stored_features,
-    )
-    from distillery_core.student.model_factory import build
+    from distillery_core.student.device import cpu_threads, pick_threads
+    from distillery_core.student.frozen_base import FrozenBase
 
+    asked = replace(settings, cache_dir=cache_dir)
     with cpu_threads(pick_threads(settings.threads)), torch.random.fork_rng():
         torch.manual_seed(settings.seed)  # a head on top may have a random layer below its last
-        built = build(as_read(settings, kind), filter.dimensions)
-        model = built.model.to(pick_device(settings.device)).eval()
-        base = base_sha256(model, built.base_config_sha256)
-        encoder = TextEncoder(built.tokenizer, filter.config.text, settings.max_length)
-        train, val, test = _encoded(encoder, splits, cache_dir)
-        known = stored_features(train, kind, base, cache_dir)
-        held_out = stored_features(val, kind, base, cache_dir)
+        base = FrozenBase.load(filter, asked, kind)
+        train, val, test = _encoded(base.encoder, splits, cache_dir)
+        known, held_out = base.stored(train), base.stored(val)
         if known is None or held_out is None:
             return None
-        read = features(model, test, kind, encoder.pad_token_id, base, cache_dir)
+        read = base.read(test).rows
     return BaseFeatures(*(_unit(one.numpy()) for one in (known, held_out, read)))
 
 

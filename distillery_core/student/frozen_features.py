@@ -9,8 +9,9 @@ sequence-classification model reads.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -30,6 +31,21 @@ FOLDER = "features"
 _GPU_TOKENS = 32_768
 
 
+@dataclass(frozen=True)
+class Features:
+    """What a base makes of articles.
+
+    Attributes:
+        rows: float32 [articles, width], on the CPU.
+        seconds: that it took to have them.
+        from_cache: an earlier run had read these articles; the base computed nothing.
+    """
+
+    rows: Tensor
+    seconds: float
+    from_cache: bool
+
+
 def as_read(settings: TrainSettings, kind: Kind) -> TrainSettings:
     """Settings of the base that features of a kind come from: `mean` needs no layer for it."""
     return replace(settings, pooling="first") if kind == "mean" else settings
@@ -47,24 +63,25 @@ def features(
     pad_token_id: int,
     base_sha256: str,
     cache_dir: str | None,
-) -> Tensor:
-    """Float32 [articles, width] on the CPU, from the cache where these articles were read before.
+) -> Features:
+    """Features of articles, from the cache where these were read before.
 
     Args:
         base_sha256: of the base's weights and configuration.
     """
+    began = time.monotonic()
     stored = stored_features(articles, kind, base_sha256, cache_dir)
-    if stored is not None:
-        return stored
-    found = _computed(model, articles, kind, pad_token_id)
-    keep(cache_dir, FOLDER, _key(articles, kind, base_sha256), {"features": found})
-    return found
+    rows = _computed(model, articles, kind, pad_token_id) if stored is None else stored
+    seconds = time.monotonic() - began
+    if stored is None:
+        keep(cache_dir, FOLDER, _key(articles, kind, base_sha256), {"features": rows})
+    return Features(rows, seconds, stored is not None)
 
 
 def stored_features(
     articles: Sequence[Encoded], kind: Kind, base_sha256: str, cache_dir: str | None
 ) -> Tensor | None:
-    """The same from the cache alone; None where these articles were not read before."""
+    """Rows of features from the cache alone; None where these articles were not read before."""
     stored = cached(cache_dir, FOLDER, _key(articles, kind, base_sha256))
     return None if stored is None else stored["features"]
 

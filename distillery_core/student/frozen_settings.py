@@ -21,7 +21,7 @@ _READ_BY = {
     "ridge": _READ | {"pooling"},
     "mlp": _READ | {"head_epochs", "patience"},
 }
-_DONE_ANYWAY = {"precision": "float32", "base_precision": "float32"}
+_DONE_ANYWAY = {"precision": "float32", "base_precision": "float32", "pooling": "mean"}
 
 
 def fitted(settings: TrainSettings, articles: int) -> Fitted:

@@ -20,6 +20,7 @@ _LAUNCHED = "DISTILLERY_LAUNCHED"
 _LOOPBACK = "127.0.0.1"
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 5.0
+_FIRST_GRACE_SECONDS = 2.0
 
 
 def launch(arguments: Sequence[str], processes: int) -> int:
@@ -49,14 +50,22 @@ def end_with_launcher() -> None:
         threading.Thread(target=_end_at_end_of_input, daemon=True).start()
 
 
-def let_the_first_speak() -> None:
-    """Wait, in every process but the first, before an error is printed.
+def let_the_first_speak(*, is_cause: bool) -> None:
+    """Wait before an error is printed, in a process that may have it of another one's.
 
-    What the first one has to say as well ends it, and the launcher ends this one meanwhile; what is
-    this one's alone is printed afterwards.
+    The others wait for the first one, which has the same error or is gone: it ends with it, and the
+    launcher ends them meanwhile. The first waits with what may have come of another's end, such as
+    a connection that broke. Who is not ended speaks.
+
+    Args:
+        is_cause: the error cannot come of another process's end.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return
     if os.environ.get("RANK", "0") != "0":
         time.sleep(_GRACE_SECONDS)
+    elif not is_cause:
+        time.sleep(_FIRST_GRACE_SECONDS)
 
 
 def _start(

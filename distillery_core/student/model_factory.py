@@ -186,12 +186,18 @@ def locate(model_name: str) -> str:
     """
     if model_name.startswith(PACKAGE_PREFIX):
         return str(_checked_folder(_package_folder(model_name), model_name))
-    folder = Path(model_name).expanduser()
-    if folder.is_dir():
+    folder = local_folder(model_name)
+    if folder is not None:
         return str(_checked_folder(folder, model_name))
     if model_name.startswith((".", "/", "~")) or model_name.count("/") > 1:
         raise UserError(f"no model folder {model_name!r}", where="model_name")
     return model_name
+
+
+def local_folder(model_name: str) -> Path | None:
+    """The folder of this machine that a name means; None for a hub id or a package's folder."""
+    folder = Path(model_name).expanduser()
+    return folder if folder.is_dir() else None
 
 
 def _package_folder(model_name: str) -> Path:
@@ -272,6 +278,7 @@ def refuse_too_long(config: Any, settings: TrainSettings) -> None:
         raise UserError(
             f"max_length is {settings.max_length}, the base model reads at most {longest} tokens",
             where=settings.model_name,
+            hint=f"--max-length {longest}",
         )
 
 

@@ -84,10 +84,11 @@ def choose(shape: Shape, settings: TrainSettings, target: Target) -> Choice:
             return choice
     needs = "; ".join(f"{choice.method}: {choice.why_not}" for choice in tried)
     install = next((f"install {one.missing}, or " for one in tried if one.would_fit), "")
+    fewer = "fewer --devices, " if target.processes > 1 else ""
     raise UserError(
         f"{settings.model_name} cannot be trained on {target.name}: {needs}",
         where="--method auto",
-        hint=f"{install}take a smaller base, a shorter --max-length, or --method frozen",
+        hint=f"{install}take {fewer}a smaller base, a shorter --max-length, or --method frozen",
     )
 
 
@@ -186,7 +187,7 @@ def missing_packages(method: Method) -> dict[str, str]:
 
 def _why_not(target: Target, need: Memory, has_room: bool, missing: str) -> str | None:
     if not has_room:
-        return f"needs {gib(need.total)}, there are {gib(target.memory)}"
+        return f"needs {gib(need.total)}, there are {target.room}"
     return f"would fit with {missing}" if missing and target.is_here else None
 
 
@@ -228,6 +229,11 @@ class Plan:
     def chosen(self) -> Choice | None:
         """The one that would be taken; None where nothing fits."""
         return next((choice for choice in self.choices if choice.fits), None)
+
+    @property
+    def passes(self) -> int:
+        """How often the base reads the articles; a frozen one does so once, for any head."""
+        return 1 if self.settings.method == "frozen" else self.settings.epochs
 
     def flops(self, choice: Choice) -> float:
         """Of all epochs, with what gradient checkpointing computes again; a frozen base is read

@@ -20,14 +20,18 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         f"  {shape.parameters:,} parameters (no language-model head), {shape.layers} layers, "
         f"width {shape.hidden}"
     )
-    yield (
-        f"  {len(work.lengths):,} articles x {plan.settings.epochs} epochs, about "
-        f"{work.tokens:,} tokens an epoch ({work.source})"
-    )
-    yield f"  {gib(plan.target.memory)} of memory can be used"
+    yield f"  {len(work.lengths):,} articles{_reading(plan)} ({work.source})"
+    yield f"  {plan.target.room} of memory can be used"
     for choice in plan.choices:
         yield from _choice_lines(plan, choice)
     yield _verdict(plan)
+
+
+def _reading(plan: Plan) -> str:
+    tokens = f"about {plan.work.tokens:,} tokens"
+    if plan.settings.method == "frozen":
+        return f", read once: {tokens}"
+    return f" x {plan.passes} epochs, {tokens} an epoch"
 
 
 def _choice_lines(plan: Plan, choice: Choice) -> Iterator[str]:
@@ -81,7 +85,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "articles": len(plan.work.lengths),
         "tokens_per_epoch": plan.work.tokens,
         "tokens_from": plan.work.source,
-        "epochs": plan.settings.epochs,
+        "epochs": plan.passes,
         "assumed_utilisation": ASSUMED_UTILISATION,
         "chosen": plan.chosen.method if plan.chosen else None,
         "methods": [_row(plan, choice) for choice in plan.choices],

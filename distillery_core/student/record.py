@@ -15,7 +15,8 @@ import torch
 from distillery_core.files import now_utc, write_json
 from distillery_core.filters.filter import Filter
 from distillery_core.student.device import describe
-from distillery_core.student.settings import TrainSettings
+from distillery_core.student.model_factory import local_folder
+from distillery_core.student.settings import TrainSettings, frozen_as_recorded
 from distillery_core.version import __version__
 
 HISTORY = "training_history.json"
@@ -37,9 +38,11 @@ class EpochRecord:
         learning_rate: of the base model after the last step.
         seconds: wall time of the training pass, evaluation not counted.
         tokens: tokens of the articles passed over, padding not counted. A frozen base reads them
-            once, in the first epoch; in the later ones only its head is fitted.
+            once, in the first epoch; in the later ones only its head is fitted. Features that an
+            earlier run left in the cache are not read at all.
         padding_waste: share of computed tokens that were padding, 0-1.
-        tokens_per_second: useful tokens of the training pass, over all devices.
+        tokens_per_second: useful tokens of the training pass, over all devices; None where no
+            article was read.
         model_flops_utilisation: share of the devices' peak spent on useful work (flops.py says how
             it is counted), 0-1; None where the peak is not known.
         peak_memory_bytes: most memory so far: of the device's tensors on a GPU, of the whole
@@ -52,7 +55,7 @@ class EpochRecord:
     seconds: float
     tokens: int
     padding_waste: float
-    tokens_per_second: float
+    tokens_per_second: float | None
     model_flops_utilisation: float | None
     peak_memory_bytes: int
     train: Metrics = field(default_factory=dict)
@@ -145,15 +148,21 @@ class RunFacts:
     def notes(self) -> list[str]:
         """Lines for the live report, one for each thing that a user should know."""
         asked, used = self.settings.warmup_steps, self.warmup_steps_used
+        asked_threads = self.settings.threads
         found = [
             f"{self.settings.model_name}: {self.num_parameters:,} parameters, "
             f"{self.num_trainable_parameters:,} trained in {self.precision} "
             f"on {self.device_words}"
         ]
         if self.by_mean:
-            found.append("Its head reads the mean of an article's tokens (one layer more)")
+            layer = "" if self.method == frozen_as_recorded("mlp") else " (one layer more)"
+            found.append(f"Its head reads the mean of an article's tokens{layer}")
         if used < asked and self.own_way is None:
             found.append(f"Warm-up: {used} steps, not {asked} (10 % of {self.total_steps} at most)")
+        if asked_threads is not None and self.threads < asked_threads:
+            shared = f", shared by {self.processes} processes" if self.processes > 1 else ""
+            why = f"at most one a core{shared}"
+            found.append(f"CPU threads: {self.threads}, not {asked_threads} ({why})")
         if self.cut_share:
             share = f"{self.cut_share:.0%} of the training articles are longer than"
             found.append(f"{share} {self.settings.max_length} tokens and keep their head and tail")
@@ -206,6 +215,7 @@ def metadata(
         "dimension_names": list(dimensions),
         "num_dimensions": len(dimensions),
         "model_name": settings.model_name,
+        "base_is_folder": local_folder(settings.model_name) is not None,
         "num_parameters": facts.num_parameters,
         "num_trainable_parameters": facts.num_trainable_parameters,
         "epochs": fitted.epochs,
@@ -259,10 +269,11 @@ def flat_metrics(record: EpochRecord) -> dict[str, float]:
     }
     extra = {"running_loss": record.running_loss, "learning_rate": record.learning_rate}
     extra |= {
-        "tokens_per_second": record.tokens_per_second,
         "padding_waste": record.padding_waste,
         "peak_memory_bytes": float(record.peak_memory_bytes),
     }
+    if record.tokens_per_second is not None:
+        extra["tokens_per_second"] = record.tokens_per_second
     if record.model_flops_utilisation is not None:
         extra["model_flops_utilisation"] = record.model_flops_utilisation
     return flat | extra

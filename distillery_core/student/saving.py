@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from distillery_core.errors import CheckFailed
 from distillery_core.student.checkpoint import save_model
@@ -19,7 +20,7 @@ from distillery_core.student.settings import Device
 from distillery_core.student.sharding import full_state
 from distillery_core.student.tolerances import RELOAD_TOLERANCE, ROUNDED_TOLERANCE
 
-_RELOAD_ARTICLES = 8
+RELOAD_ARTICLES = 8
 
 
 def save_checked(run: Run) -> str:
@@ -30,13 +31,13 @@ def save_checked(run: Run) -> str:
     Returns:
         The folder's `model_sha256`; empty on every process but the first.
     """
-    probe = run.val.split.articles[:_RELOAD_ARTICLES]
+    probe = run.val.split.articles[:RELOAD_ARTICLES]
     expected = forward(run.plain, probe, run.encoder.pad_token_id)
     state = full_state(run.plain) if run.settings.fsdp else None
     if not run.is_main:
         run.accelerator.wait_for_everyone()
         return ""
-    check = _Reload(run, probe, expected)
+    check = Reload(run.plain, run.device, probe, run.encoder.pad_token_id, expected)
     if has_adapters(run.plain):
         digest = save_model(
             run.model_dir,
@@ -55,17 +56,28 @@ def save_checked(run: Run) -> str:
     return digest
 
 
-class _Reload:
-    """Loads a folder and compares its predictions with those of the model in memory."""
+class Reload:
+    """Loads a folder and compares its predictions with those of the model in memory.
 
-    def __init__(self, run: Run, probe: Sequence[Encoded], expected: Array) -> None:
-        self._run, self._probe, self._expected = run, probe, expected
+    Args:
+        expected: predictions of `model` for the articles of `probe`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        device: torch.device,
+        probe: Sequence[Encoded],
+        pad_token_id: int,
+        expected: Array,
+    ) -> None:
+        self._on: Device = "cpu" if device.type == "cpu" else "cuda"
+        self._probe, self._pad, self._expected = probe, pad_token_id, expected
+        self._allowed = RELOAD_TOLERANCE if model.dtype.itemsize == 4 else ROUNDED_TOLERANCE
 
     def __call__(self, folder: Path) -> None:
-        device: Device = "cpu" if self._run.device.type == "cpu" else "cuda"
-        model: Any = load_model(folder, device).model
-        found = forward(model, self._probe, self._run.encoder.pad_token_id)
+        """Raise CheckFailed where they differ."""
+        found = forward(load_model(folder, self._on).model, self._probe, self._pad)
         off = float(np.abs(found - self._expected).max())
-        exact = self._run.plain.dtype.itemsize == 4
-        if not off <= (RELOAD_TOLERANCE if exact else ROUNDED_TOLERANCE):
+        if not off <= self._allowed:
             raise CheckFailed(f"the saved model predicts differently when loaded, by {off:.2g}")

@@ -208,17 +208,13 @@ class TrainSettings:
 
     def _at_odds(self) -> list[UserError]:
         """Settings that cannot both be meant."""
-        found = []
-        if self.pooling == "mean" and self.method == "frozen" and self.frozen_head == "mlp":
-            what = "pooling is mean, which an MLP head on a frozen base reads anyway"
-            found.append(UserError(what, "training", "leave pooling out"))
-        if self.fit_batch and self.micro_batch_tokens is not None:
-            what = (
-                f"{self.micro_batch_tokens} tokens at a time (--tokens-per-batch) and as many as "
-                "fit (--batch-size auto) are both asked for"
-            )
-            found.append(UserError(what, "training", "leave one of them out"))
-        return found
+        if not self.fit_batch or self.micro_batch_tokens is None:
+            return []
+        what = (
+            f"{self.micro_batch_tokens} tokens at a time (--tokens-per-batch) and as many as "
+            "fit (--batch-size auto) are both asked for"
+        )
+        return [UserError(what, "training", "leave one of them out")]
 
     def _unknown_words(self) -> list[UserError]:
         allowed = {

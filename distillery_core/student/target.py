@@ -13,7 +13,7 @@ from distillery_core.student.container import memory_limit
 from distillery_core.student.device import describe, pick_device, pick_precision
 from distillery_core.student.flops import Card, card_named, cards, peak_flops
 from distillery_core.student.settings import Precision
-from distillery_core.student.step_memory import GIB
+from distillery_core.student.step_memory import GIB, gib
 
 _USABLE_SHARE = 0.94  # of a card's memory: the driver and a display keep the rest
 _AT_HAND = ("auto", "cpu", "cuda")
@@ -24,7 +24,8 @@ class Target:
     """A device to plan for.
 
     Attributes:
-        memory: bytes that a run may use.
+        memory: bytes that a process may use.
+        processes: of this machine that share what memory there is; each has `memory`.
         peak: FLOP/s in matrix products, None where unknown.
         usd_per_hour: None where unknown.
         is_here: this machine's; a card that is only named may have other packages beside it.
@@ -37,6 +38,13 @@ class Target:
     usd_per_hour: float | None
     bf16: bool
     is_here: bool
+    processes: int = 1
+
+    @property
+    def room(self) -> str:
+        """The memory in words."""
+        each = f" for each of {self.processes} processes" if self.processes > 1 else ""
+        return f"{gib(self.memory)}{each}"
 
     def computes_in_bf16(self, precision: Precision) -> bool:
         """Whether training arithmetic of this precision is bf16 here."""
@@ -44,13 +52,18 @@ class Target:
 
 
 def target_for(
-    device: str, memory_gib: float | None = None, usd_per_hour: float | None = None
+    device: str,
+    memory_gib: float | None = None,
+    usd_per_hour: float | None = None,
+    *,
+    processes: int = 1,
 ) -> Target:
     """A device by name ("RTX 4090", "A100 80GB", "RTX 4090 16 GB"), or the one at hand.
 
     Args:
         memory_gib: plan as if it had so much memory.
         usd_per_hour: what it costs, in place of the table's price.
+        processes: of this machine; they share the memory of a CPU, and have a GPU each.
 
     Raises:
         UserError: no such card is known, or the price is no amount.
@@ -58,6 +71,8 @@ def target_for(
     target = _at_hand(device) if device in _AT_HAND else _from_table(device)
     if memory_gib is not None:
         target = replace(target, memory=memory_gib * GIB)
+    if not target.is_gpu and processes > 1:
+        target = replace(target, memory=target.memory / processes, processes=processes)
     if usd_per_hour is None:
         return target
     if not 0 <= usd_per_hour < inf:

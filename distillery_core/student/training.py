@@ -14,7 +14,7 @@ from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.student.beginning import begin, open_accelerator
 from distillery_core.student.calibrating import calibrate_saved
-from distillery_core.student.checkpoint import recover
+from distillery_core.student.checkpoint import recover, refuse_occupied
 from distillery_core.student.dataset_check import check_dataset
 from distillery_core.student.device import cpu_threads, pick_threads
 from distillery_core.student.evaluating import evaluate
@@ -37,7 +37,7 @@ from distillery_core.student.resuming import (
     resume,
     save_position,
 )
-from distillery_core.student.run import Run, Say
+from distillery_core.student.run import MODEL_FOLDER, Run, Say
 from distillery_core.student.run_state import Position
 from distillery_core.student.saving import save_checked
 from distillery_core.student.settings import TrainSettings
@@ -75,6 +75,7 @@ def train(
     """
     started = time.monotonic()
     dataset = check_dataset(filter, data_dir)
+    refuse_occupied(output_dir / MODEL_FOLDER)
     if settings.method == "frozen":
         from distillery_core.student.frozen import train_frozen
 

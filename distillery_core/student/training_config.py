@@ -6,11 +6,12 @@ filter's own `training` section. What came of all three is stored beside the mod
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from distillery_core.errors import UserError
 from distillery_core.files import write_text
@@ -46,6 +47,19 @@ class ModelSection(_Section):
     max_length: int | None = Field(default=None, ge=16)
 
 
+class _FittedBatch(_Section):
+    @model_validator(mode="before")
+    @classmethod
+    def _auto_is_fit_batch(cls, given: Any) -> Any:
+        """`batch_size: auto` is what `--batch-size auto` is; the filter says of how many."""
+        if not isinstance(given, dict) or given.get("batch_size") != "auto":
+            return given
+        if given.get("fit_batch") is False:
+            raise ValueError("batch_size is auto and fit_batch is false: leave one of them out")
+        rest = {name: value for name, value in given.items() if name != "batch_size"}
+        return rest | {"fit_batch": True}
+
+
 def _training_section() -> type[BaseModel]:
     """One optional key for each training setting, under its own name."""
     hints = get_type_hints(TrainSettings)
@@ -54,7 +68,7 @@ def _training_section() -> type[BaseModel]:
         for name, hint in hints.items()
         if name not in _MODEL_KEYS and name not in HOW_NOT_WHAT - {"checkpoint_every", "keep"}
     }
-    return create_model("TrainingSection", __base__=_Section, **fields)
+    return create_model("TrainingSection", __base__=_FittedBatch, **fields)
 
 
 TrainingSection = _training_section()
@@ -82,6 +96,22 @@ def read_config(path: Path) -> ConfigFile:
         UserErrors: every key that is not understood and every bad value, with its line.
     """
     return load_model(path, ConfigFile)
+
+
+def laid_over(given: Mapping[str, Any], winning: Mapping[str, Any]) -> dict[str, Any]:
+    """A config's settings, and those of the command line that win over it; None is not given.
+
+    How a batch is cut is asked for in two ways that exclude each other: who names one takes back
+    what the config says of the other.
+    """
+    won = {name: value for name, value in winning.items() if value is not None}
+    if won.get("fit_batch"):
+        taken_back: dict[str, Any] = {"micro_batch_tokens": None}
+    elif won.keys() & {"batch_size", "micro_batch_tokens"}:
+        taken_back = {"fit_batch": False}
+    else:
+        taken_back = {}
+    return {**given, **taken_back, **won}
 
 
 def refuse_other_filter(config: ConfigFile, filter: Filter, path: Path) -> None:

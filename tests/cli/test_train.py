@@ -1,21 +1,50 @@
-"""`distillery train`: the plan, --resume with and without a path, a config in place of a filter."""
+"""`distillery train`: the plan, what config and options come to, and what it says at its end."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
+import yaml
 
 from distillery_core.cli.main import main
-from distillery_core.cli.verbs.train import NEWEST, TrainCommand, _batch_size, _judged_by
-from distillery_core.cli.work import LineWork
+from distillery_core.cli.verbs.train import (
+    NEWEST,
+    TrainCommand,
+    _advice,
+    _batch_size,
+    _judged_by,
+    _settings_in,
+    app,
+)
 from distillery_core.dataset.prepare import prepare
+from distillery_core.errors import UserError
+from distillery_core.filters import resolve_filter
 from distillery_core.stages.project import Project
+from distillery_core.stages.train import resolved
 from distillery_core.student.testing import labelled_rows, tiny_base, tiny_filter, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "training/configs/uplifting_v1.yaml"
+CASES = yaml.safe_load((ROOT / "tests/cases/cli/training_settings.yaml").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_what_config_and_options_come_to(case: dict[str, Any], tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({"training": case.get("config", {})}), encoding="utf-8")
+    context = typer.main.get_command(app).make_context("train", list(case.get("options", [])))
+    asked, filter_ = _settings_in(context.params), resolve_filter("uplifting", ROOT)
+    if "says" in case:
+        with pytest.raises(UserError) as refused:
+            resolved(filter_, config, asked)
+        assert case["says"] in str(refused.value)
+        return
+    found = resolved(filter_, config, asked)
+    assert {name: getattr(found, name) for name in case["gives"]} == case["gives"]
 
 
 def test_the_plan_is_printed_and_nothing_is_loaded(
@@ -87,44 +116,6 @@ def test_the_plan_is_for_one_device(
     assert f"{several[0]}: the plan is for one device" in capfd.readouterr().err
 
 
-def test_two_processes_with_the_same_error_say_it_once(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(ROOT)
-    assert main(["train", "--filter", "uplifting", "--schedule", "steps", "--devices", "2"]) == 2
-    assert capfd.readouterr().err.count("schedule is 'steps'") == 1
-
-
-def test_ctrl_c_says_whether_there_is_a_checkpoint(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project = Project(tmp_path / "project")
-    tiny = tiny_filter(project.root / "filters")
-    rows = write_rows(tmp_path / "rows.jsonl", labelled_rows(tiny, 60))
-    prepare(tiny, rows, project.training_dir(tiny))
-    base = str(tiny_base(tmp_path / "base", "bert"))
-    monkeypatch.chdir(project.root)
-
-    def interrupted_at(step: int, *options: str) -> str:
-        def stop(self: LineWork, done: int, total: int | None, note: str = "") -> None:
-            if done == step:
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(LineWork, "progress", stop)
-        asked = ["--model-name", base, "--max-length", "32", "--checkpoint-every", "1"]
-        assert main(["train", "--filter", "tiny", "--no-mlflow", *asked, *options]) == 130
-        return capfd.readouterr().err
-
-    assert "interrupted; there is no checkpoint yet, the same command begins" in interrupted_at(1)
-    kept = "training/checkpoints/tiny_v1/step_2"
-    assert f"--resume goes on from the last checkpoint, {kept}" in interrupted_at(3)
-    said = interrupted_at(1)
-    assert "An earlier run was interrupted: --resume goes on from" in said
-    assert "there is no checkpoint yet" in said
-    said = interrupted_at(3, "--resume")
-    assert "the same command goes on from the checkpoint that it began with" in said
-
-
 @pytest.mark.parametrize(
     ("given", "read"),
     [
@@ -180,6 +171,40 @@ def test_a_run_ends_with_the_command_that_judges_it(
     told = "--filter tiny --model-dir elsewhere/model --data-dir 'my data'"
     assert last == f"  -> distillery evaluate {told}"
     assert Path("elsewhere/model").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("mae", "method", "told"),
+    [
+        (0.99, "full", "below 1.0: go on"),
+        (1.5, "frozen (ridge)", "between 1.0 and 1.5: go on with care"),
+        (1.51, "lora", "(more epochs, more labels, a larger base)"),
+        (1.51, "frozen (ridge)", "(--method full or lora, more labels, a larger base)"),
+        (1.51, "frozen (mlp)", "(--method full or lora, more head_epochs in a training config, "),
+    ],
+)
+def test_the_advice_names_what_has_an_effect(mae: float, method: str, told: str) -> None:
+    assert told in _advice(mae, {"method": method})
+
+
+def test_an_auto_run_is_repeated_with_other_pieces(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the config that it left: the batch was as large as fits, then it is cut as asked."""
+    project = Project(tmp_path / "project")
+    tiny = tiny_filter(project.root / "filters")
+    rows = write_rows(tmp_path / "rows.jsonl", labelled_rows(tiny, 60))
+    prepare(tiny, rows, project.training_dir(tiny))
+    base = str(tiny_base(tmp_path / "base", "bert"))
+    monkeypatch.chdir(project.root)
+    first = ["--model-name", base, "--max-length", "32", "--epochs", "1", "--batch-size", "auto"]
+    assert main(["train", "--filter", "tiny", "--no-mlflow", *first, "--output-dir", "a"]) == 0
+    assert "articles fit at a time" in capfd.readouterr().err
+    again = ["--config", "a/training_config.yaml", "--tokens-per-batch", "64", "--output-dir", "b"]
+    assert main(["train", "--no-mlflow", *again]) == 0
+    assert "articles fit at a time" not in capfd.readouterr().err
+    left = json.loads(Path("b/training_metadata.json").read_text(encoding="utf-8"))
+    assert left["micro_batch_tokens"] == 64
 
 
 def test_batch_sizes() -> None:

@@ -65,6 +65,7 @@ def test_what_is_concluded(case: dict[str, Any], record: Record, tmp_path: Path)
         case.get("kept"),
         case.get("val"),
         best_by=case.get("best_by"),
+        **case.get("training", {}),
     )
     training = read_training(history, history.with_name("training_metadata.json"))
     judged = _changed(record, case) if case.get("record", True) else None

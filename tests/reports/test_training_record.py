@@ -50,7 +50,7 @@ def test_what_is_no_history_is_said(tmp_path: Path, history: Any, said: str) -> 
         ([{"oracle": "gemini-flash", "rows": 300}], "gemini-flash"),
         (
             [{"oracle": "gemini-flash", "rows": 2000}, {"oracle": None, "rows": 80}],
-            "gemini-flash (2,000 labels), not recorded (80 labels)",
+            "gemini-flash (2,000 labels), an oracle that is not recorded (80 labels)",
         ),
         ([{"oracle": "two\nlines", "rows": 3}], "two lines"),
     ],
@@ -79,3 +79,21 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
 )
 def test_a_folder_of_the_training_machine_is_not_told(name: str | None, told: str) -> None:
     assert base_name(name) == told
+
+
+@pytest.mark.parametrize(
+    ("name", "is_folder", "told"),
+    [
+        ("base/bert", True, "bert (a local folder)"),
+        ("base/bert/", True, "bert (a local folder)"),
+        ("base/bert", False, "base/bert"),
+        ("base/bert", None, "base/bert"),
+    ],
+)
+def test_what_training_found_counts_and_not_the_form_of_a_name(
+    tmp_path: Path, name: str, is_folder: bool | None, told: str
+) -> None:
+    known = {} if is_folder is None else {"base_is_folder": is_folder}
+    history = write_run(tmp_path, model_name=name, **known)
+    found = read_training(history, tmp_path / "training_metadata.json")
+    assert found.facts.base == told

@@ -110,7 +110,7 @@ def test_the_card_has_the_hubs_metadata_and_the_records_numbers(
     ("labelled_by", "told", "in_words"),
     [
         ([{"oracle": "who-really", "rows": 350}], "who-really", "scores that who-really gave"),
-        (None, "not recorded", "an oracle gave whose name is not recorded"),
+        (None, "an oracle that is not recorded", "an oracle gave whose name is not recorded"),
     ],
 )
 def test_the_card_names_who_labelled_and_not_the_filters_oracle(

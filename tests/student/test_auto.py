@@ -118,6 +118,7 @@ def test_flash_attention_gives_way_to_what_computes_float32(
         ("bert", {"pooling": "mean", "method": "qlora"}, "mean"),
         ("bert", {"pooling": "mean", "method": "frozen"}, "mean"),
         ("bert", {"method": "frozen", "frozen_head": "mlp"}, "first"),
+        ("bert", {"method": "frozen", "frozen_head": "mlp", "pooling": "mean"}, "first"),
         ("bert", {}, "first"),
         ("qwen2", {}, "first"),
     ],
@@ -133,8 +134,3 @@ def test_the_plan_counts_the_layers_that_are_built(
     built = build(as_read(decided, kind), filter_.dimensions)
     planned = shape_of(given.model_name, 3, pooling).layers
     assert planned == built.model.config.num_hidden_layers == (3 if taken == "mean" else 2)
-
-
-def test_the_mean_of_a_frozen_mlp_head_is_its_own() -> None:
-    with pytest.raises(UserError, match="an MLP head on a frozen base reads anyway"):
-        TrainSettings(pooling="mean", method="frozen", frozen_head="mlp")

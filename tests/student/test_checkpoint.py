@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from distillery_core.errors import UserError
+from distillery_core.filters.filter import Filter
 from distillery_core.student.checkpoint import model_sha256, recover, save_model
 from distillery_core.student.model_card import ModelCard
 from distillery_core.student.model_factory import Built, build
 from distillery_core.student.settings import TrainSettings
+from distillery_core.student.training import train
 
 CARD = ModelCard(
     filter_name="tiny",
@@ -83,6 +85,23 @@ def test_a_folder_that_cannot_be_written(built: Built, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="cannot be saved"):
         save_model(tmp_path / "file" / "model", built.model, built.tokenizer, CARD, accept)
+
+
+@pytest.mark.parametrize("method", ["full", "frozen"])
+@pytest.mark.parametrize("name", ["model", ".model.previous"])
+def test_a_file_where_the_folder_comes_to_stand_is_refused_first(
+    name: str,
+    method: str,
+    filter_: Filter,
+    data_dir: Path,
+    settings: Callable[..., TrainSettings],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / name).write_text("mine", encoding="utf-8")
+    with pytest.raises(UserError, match=r"is a file where the model(?s:.)*move the file away"):
+        train(filter_, data_dir, tmp_path, settings(method=method))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text(encoding="utf-8") == "mine"
 
 
 def test_hashing_a_model_needs_no_torch() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from distillery_core.student import container, target
+from distillery_core.student import container, device, target
 from distillery_core.student.device import pick_threads, usable_cores
 from distillery_core.student.step_memory import GIB
 
@@ -85,6 +85,26 @@ def test_no_more_threads_than_cores() -> None:
     assert pick_threads(5000) == cores
     assert pick_threads(1) == 1
     assert pick_threads(None) <= cores
+
+
+@pytest.mark.parametrize(
+    ("cores", "processes", "asked", "taken"),
+    [
+        (16, 4, None, 2),
+        (16, 1, None, 8),
+        (16, 8, None, 1),
+        (16, 4, 8, 4),
+        (16, 4, 3, 3),
+        (4, 8, None, 1),
+        (4, 8, 2, 1),
+    ],
+)
+def test_processes_that_share_a_run_share_the_cores(
+    cores: int, processes: int, asked: int | None, taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "usable_cores", lambda: cores)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    assert pick_threads(asked) == taken
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no CPU affinity here")

@@ -186,6 +186,34 @@ def test_what_is_saved_is_a_plain_bert_that_has_learned(
         assert moved["tensors_moved"] == moved["tensors"], "the new layer is trained too"
 
 
+@pytest.mark.parametrize(
+    ("head", "description", "by_mean", "said"),
+    [
+        ("mlp", {"pooling_mode": "cls"}, True, "Its head reads the mean of an article's tokens"),
+        ("ridge", {"pooling_mode": "mean"}, True, "Its head reads the mean of an article's tokens"
+         " (one layer more)"),
+        ("ridge", {"pooling_mode": "cls"}, False, None),
+    ],
+)  # fmt: skip
+def test_a_frozen_run_records_what_its_head_reads(
+    head: str,
+    description: dict[str, str],
+    by_mean: bool,
+    said: str | None,
+    described: Callable[[str], str],
+    filter_: Filter,
+    data_dir: Path,
+    settings: Make,
+    tmp_path: Path,
+) -> None:
+    """An MLP head reads the mean whatever the base was pretrained for, and needs no layer."""
+    name, lines = described(json.dumps(description)), []
+    asked = settings("bert", model_name=name, method="frozen", frozen_head=head, head_epochs=1)
+    result = train(filter_, data_dir, tmp_path / "out", asked, say=lines.append)
+    assert result.metadata["head_reads_mean"] is by_mean
+    assert [line for line in lines if "reads the mean" in line] == ([said] if said else [])
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed"
 )

@@ -20,6 +20,7 @@ from distillery_core.student import frozen_features, plan
 from distillery_core.student.frozen_heads import fit_ridge
 from distillery_core.student.plan import choice_of
 from distillery_core.student.predict import load_model, predict
+from distillery_core.student.record import flat_metrics
 from distillery_core.student.result import TrainResult
 from distillery_core.student.run import Say
 from distillery_core.student.settings import FrozenHead, Method, TrainSettings
@@ -237,7 +238,8 @@ def test_a_frozen_base_is_counted_once_and_every_epoch_timed_by_itself(
     first, *later = result.history
     assert result.metadata["tokens"] == first.tokens == ridge.metadata["tokens"] > 1000
     assert first.tokens_per_second == pytest.approx(first.tokens / first.seconds)
-    assert {(one.tokens, one.tokens_per_second) for one in later} == {(0, 0.0)}
+    assert {(one.tokens, one.tokens_per_second) for one in later} == {(0, None)}
+    assert result.metadata["features_from_cache"] is False
     assert result.metadata["padding_waste"] == first.padding_waste
     seconds = [one.seconds for one in result.history]
     assert sum(seconds) <= result.metadata["seconds"] + 0.05
@@ -266,8 +268,15 @@ def test_a_frozen_base_is_read_once(
     assert any("parameters" in line for line in lines)
     assert not any("Warm-up" in line for line in lines), "there are no steps to warm up in"
     monkeypatch.setattr(frozen_features, "_computed", lambda *_: pytest.fail("read again"))
-    again = trained("bert", method="frozen", cache_dir=cache)
+    lines.clear()
+    again = trained("bert", lines.append, method="frozen", cache_dir=cache)
     assert again.best_val_mae == first.best_val_mae
+    assert sum(line.startswith("The base reads no training article") for line in lines) == 1
+    [epoch] = again.history
+    assert (epoch.tokens, epoch.tokens_per_second, epoch.padding_waste) == (0, None, 0.0)
+    assert "tokens_per_second" not in flat_metrics(epoch)
+    assert (again.metadata["tokens"], again.metadata["features_from_cache"]) == (0, True)
+    assert first.metadata["tokens"] > 1000 and not first.metadata["features_from_cache"]
     damaged = next((tmp_path / "cache" / "features").iterdir())
     damaged.write_bytes(b"not a tensor")
     with pytest.raises(pytest.fail.Exception, match="read again"):

@@ -132,6 +132,18 @@ def test_hours_and_what_they_cost() -> None:
     assert any("no price known" in line for line in plan_lines(_planned("0.5B", "cpu")))
 
 
+@pytest.mark.parametrize("head", ["ridge", "mlp"])
+def test_a_frozen_base_is_read_once_and_the_plan_says_so(head: str) -> None:
+    frozen = _planned("0.5B", "H100", method="frozen", frozen_head=head, epochs=3)
+    once = "  7,000 articles, read once: about 3,584,000 tokens ("
+    assert any(line.startswith(once) for line in plan_lines(frozen))
+    assert plan_json(frozen)["epochs"] == 1
+    full = _planned("0.5B", "H100", method="full", epochs=3)
+    often = "  7,000 articles x 3 epochs, about 3,584,000 tokens an epoch ("
+    assert any(line.startswith(often) for line in plan_lines(full))
+    assert plan_json(full)["epochs"] == 3
+
+
 def test_cards_by_name() -> None:
     names = ("RTX 4090", "NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA A100-SXM4-80GB", "H100")
     found = [card.name for card in map(card_named, names) if card]

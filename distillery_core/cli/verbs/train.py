@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import shlex
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from distillery_core.cli import options
-from distillery_core.cli.app import Interrupted
 from distillery_core.cli.console import note, only_json, print_json, say
+from distillery_core.cli.training_run import launch_train, one_voice, told_how_to_go_on
 from distillery_core.cli.verb import single, verb
 from distillery_core.cli.work import work
-from distillery_core.errors import DistilleryError, UserError
+from distillery_core.errors import UserError
+
+if TYPE_CHECKING:
+    from distillery_core.filters import Filter
+    from distillery_core.stages.project import Project
 
 app = single()
 
@@ -184,69 +187,25 @@ def train(
     from go to training/checkpoints/<filter>_<version>/, with another --output-dir to a folder of
     their own in there.
     """
-    from distillery_core.stages.train import config_filter, is_main_process
-    from distillery_core.stages.train import plan as plan_training
+    from distillery_core.stages.train import is_main_process
     from distillery_core.stages.train import train as train_student
-    from distillery_core.student.launch import end_with_launcher
 
     processes = devices or 1
-    several = processes > 1
-    if several and plan:
-        raise UserError("the plan is for one device", "--devices", "leave it out, with --plan")
-    if usd_per_hour is not None and not plan:
-        raise UserError("only the plan has a price", "--usd-per-hour", "give it with --plan")
-    reference = filter or _named_by(config, config_filter)
+    _refuse_at_odds(plan, processes, usd_per_hour)
+    reference = filter or _named_by(config)
     project, chosen = options.chosen_filter(reference)
     if output_dir is not None:
         options.refuse_unwritable(output_dir / "training_metadata.json")
-    if several:
-        with _told_how_to_go_on(project, chosen, output_dir, resume):
-            _launch(ctx.obj, processes)
-    overrides = options.given(
-        method=method,
-        model_name=model_name,
-        epochs=epochs,
-        batch_size=None if batch_size == AUTO else batch_size,
-        fit_batch=True if batch_size == AUTO else None,
-        accumulation=accumulation,
-        micro_batch_tokens=tokens_per_batch,
-        learning_rate=learning_rate,
-        schedule=schedule,
-        max_length=max_length,
-        warmup_steps=warmup_steps,
-        weight_decay=weight_decay,
-        patience=patience,
-        best_by=best_by,
-        lora_rank=lora_rank,
-        frozen_head=frozen_head,
-        gradient_checkpointing=gradient_checkpointing,
-        precision=precision,
-        seed=seed,
-        resume=resume,
-        checkpoint_every=checkpoint_every,
-        keep=keep,
-        fsdp=fsdp or None,
-        memory_limit_gib=memory_limit_gib,
-        threads=threads,
-    )
+    asked = _settings_in(ctx.params)
     if plan:
-        with only_json(json):
-            found = plan_training(
-                project,
-                chosen,
-                device=device or AUTO,
-                data_dir=data_dir,
-                config=config,
-                overrides=overrides,
-                usd_per_hour=usd_per_hour,
-                say=note,
-            )
-        _show_plan(found, json)
+        _plan(project, chosen, data_dir, config, asked, usd_per_hour, json)
         return
-    end_with_launcher()
+    if processes > 1:
+        with told_how_to_go_on(project, chosen, output_dir, resume):
+            raise typer.Exit(launch_train(ctx.obj, processes))
     with (
-        _one_voice(),
-        _told_how_to_go_on(project, chosen, output_dir, resume),
+        one_voice(),
+        told_how_to_go_on(project, chosen, output_dir, resume),
         only_json(json),
         work("train") as task,
     ):
@@ -256,7 +215,7 @@ def train(
             data_dir=data_dir,
             output_dir=output_dir,
             config=config,
-            overrides=overrides | options.given(device=device),
+            overrides=asked,
             mlflow=mlflow,
             progress=task.progress,
             say=task.say,
@@ -267,8 +226,60 @@ def train(
         print_json({"model": str(result.model_dir)} | result.metadata)
         return
     say(f"{project.relative(result.model_dir)}: validation MAE {result.best_val_mae:.3f}")
-    note(_advice(result.best_val_mae))
+    note(_advice(result.best_val_mae, result.metadata))
     note(f"  -> {_judged_by(reference, output_dir, data_dir)}")
+
+
+def _settings_in(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run that were given: most options have the name of theirs."""
+    from distillery_core.student.settings import TrainSettings
+
+    settings = {field.name: given.get(field.name) for field in fields(TrainSettings)}
+    fits = given["batch_size"] == AUTO
+    settings["batch_size"] = None if fits else given["batch_size"]
+    settings["fit_batch"] = fits or None
+    settings["fsdp"] = given["fsdp"] or None
+    settings["micro_batch_tokens"] = given["tokens_per_batch"]
+    return options.given(**settings)
+
+
+def _refuse_at_odds(plan: bool, processes: int, usd_per_hour: float | None) -> None:
+    if plan and processes > 1:
+        raise UserError("the plan is for one device", "--devices", "leave it out, with --plan")
+    if usd_per_hour is not None and not plan:
+        raise UserError("only the plan has a price", "--usd-per-hour", "give it with --plan")
+
+
+def _plan(
+    project: Project,
+    filter: Filter,
+    data_dir: Path | None,
+    config: Path | None,
+    asked: dict[str, Any],
+    usd_per_hour: float | None,
+    as_json: bool,
+) -> None:
+    """Print the plan; its device may be the name of a card, which is none to train on."""
+    from distillery_core.stages.train import plan
+    from distillery_core.student.plan_text import plan_json, plan_lines
+
+    device = asked.pop("device", AUTO)
+    with only_json(as_json):
+        found = plan(
+            project,
+            filter,
+            device=device,
+            data_dir=data_dir,
+            config=config,
+            overrides=asked,
+            usd_per_hour=usd_per_hour,
+            say=note,
+        )
+    if as_json:
+        print_json(plan_json(found))
+        return
+    for line in plan_lines(found):
+        say(line)
 
 
 def _judged_by(reference: str, output_dir: Path | None, data_dir: Path | None) -> str:
@@ -281,73 +292,30 @@ def _judged_by(reference: str, output_dir: Path | None, data_dir: Path | None) -
     return shlex.join(words)
 
 
-@contextmanager
-def _told_how_to_go_on(
-    project: Any, filter: Any, output_dir: Path | None, resumed: str | None
-) -> Iterator[None]:
-    """Ctrl-C in the block says whether there is a checkpoint to go on from."""
-    from distillery_core.stages.training_folders import checkpoint_since
+def _named_by(config: Path | None) -> str:
+    from distillery_core.stages.train import config_filter
 
-    began = time.time()
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        written = checkpoint_since(project, filter, output_dir, began)
-        if written is not None:
-            how = f"--resume goes on from the last checkpoint, {project.relative(written)}"
-        elif resumed:
-            how = "the same command goes on from the checkpoint that it began with"
-        else:
-            how = "there is no checkpoint yet, the same command begins anew"
-        raise Interrupted(how) from error
-
-
-@contextmanager
-def _one_voice() -> Iterator[None]:
-    """Of several processes with the same error the first one prints it."""
-    from distillery_core.student.launch import let_the_first_speak
-
-    try:
-        yield
-    except (DistilleryError, Interrupted):
-        let_the_first_speak()
-        raise
-
-
-def _named_by(config: Path | None, config_filter: Any) -> str:
     if config is None:
         raise UserError("name the filter", where="--filter", hint="--filter NAME, or --config FILE")
-    found: str = config_filter(config)
-    return found
+    return config_filter(config)
 
 
-def _show_plan(found: Any, as_json: bool) -> None:
-    from distillery_core.student.plan_text import plan_json, plan_lines
-
-    if as_json:
-        print_json(plan_json(found))
-        return
-    for line in plan_lines(found):
-        say(line)
-
-
-def _launch(arguments: list[str], processes: int) -> None:
-    """Start the same command once a device; ends with its exit code."""
-    from distillery_core.student.launch import launch
-
-    kept: list[str] = []
-    for word in arguments:
-        follows = bool(kept) and kept[-1] == "--devices"
-        if follows:
-            kept.pop()
-        elif not word.startswith("--devices="):
-            kept.append(word)
-    raise typer.Exit(launch(["train", *kept], processes))
-
-
-def _advice(mae: float) -> str:
+def _advice(mae: float, metadata: Mapping[str, Any]) -> str:
     if mae < GO_ON_BELOW:
         return f"below {GO_ON_BELOW}: go on"
     if mae <= RETRAIN_ABOVE:
         return f"between {GO_ON_BELOW} and {RETRAIN_ABOVE}: go on with care"
-    return f"above {RETRAIN_ABOVE}: train again first (more epochs, more labels, a larger base)"
+    return f"above {RETRAIN_ABOVE}: train again first ({_what_may_help(metadata)})"
+
+
+def _what_may_help(metadata: Mapping[str, Any]) -> str:
+    """A frozen base is read once: more epochs are nothing to it, but its MLP head is fitted in
+    some."""
+    from distillery_core.student.settings import frozen_as_recorded, was_frozen
+
+    method = metadata["method"]
+    if not was_frozen(method):
+        return "more epochs, more labels, a larger base"
+    fits_longer = method == frozen_as_recorded("mlp")
+    own = ", more head_epochs in a training config" if fits_longer else ""
+    return f"--method full or lora{own}, more labels, a larger base"
