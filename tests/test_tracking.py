@@ -133,17 +133,27 @@ def test_a_stage_that_records_nothing_leaves_no_store(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def told(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> pytest.LogCaptureFixture:
+    """What is logged here, whatever ZenML did to the root logger of this process."""
+    monkeypatch.setattr(tracking.log, "handlers", [caplog.handler])
+    monkeypatch.setattr(tracking.log, "propagate", False)
+    caplog.set_level(logging.WARNING, tracking.log.name)
+    return caplog
+
+
 def test_a_store_that_fails_on_the_way_is_one_warning(
-    project: Path, caplog: pytest.LogCaptureFixture
+    project: Path, told: pytest.LogCaptureFixture
 ) -> None:
     with track("warns", project) as tracker:
         assert isinstance(tracker, MlflowTracker)
         gone = MlflowTracker(lambda: (tracker.client, "0" * 32))
-        with caplog.at_level(logging.WARNING):
-            gone.metrics({"val/mae": 1.0}, 1)
-            gone.metrics({"val/mae": 0.9}, 2)
-            gone.end("FINISHED")
-    assert caplog.text.count("MLflow did not take a record") == 1
+        gone.metrics({"val/mae": 1.0}, 1)
+        gone.metrics({"val/mae": 0.9}, 2)
+        gone.end("FINISHED")
+    assert told.text.count("MLflow did not take a record") == 1
 
 
 class OpensRuns(BaseHTTPRequestHandler):
@@ -171,7 +181,7 @@ class OpensRuns(BaseHTTPRequestHandler):
 
 
 def test_a_server_that_goes_away_costs_seconds_and_one_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, told: pytest.LogCaptureFixture
 ) -> None:
     """MLflow's own patience with a port that nobody listens on any more is minutes a record."""
     with ThreadingHTTPServer(("127.0.0.1", 0), OpensRuns) as server:
@@ -188,7 +198,7 @@ def test_a_server_that_goes_away_costs_seconds_and_one_warning(
                 tracker.metrics({"val/mae": 1.0}, epoch)
             tracker.file(Path(__file__))
     assert time.monotonic() - began < 60
-    assert caplog.text.count("MLflow did not take a record; nothing more is sent") == 1
+    assert told.text.count("MLflow did not take a record; nothing more is sent") == 1
     assert len(OpensRuns.asked) == 2
     assert not [name for name in tracking._LATER_CALL if name in os.environ]
 

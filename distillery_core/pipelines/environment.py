@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import sys
@@ -42,12 +43,23 @@ def prepare_environment(project: Path) -> Path | None:
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    _keep_our_warnings()
     _name_sources_by_import()
     if "ZENML_STORE_URL" in os.environ:
         return None
     folder = Path(os.environ.setdefault("ZENML_CONFIG_PATH", str(project / STORE_FOLDER)))
     _create_once(folder)
     return folder
+
+
+def _keep_our_warnings() -> None:
+    """Our warnings (a record that MLflow did not take) go to stderr, as without ZenML: it silences
+    the root logger, and what that lets through it writes to stdout."""
+    ours = logging.getLogger("distillery_core")
+    ours.setLevel(logging.WARNING)
+    ours.propagate = False
+    if logging.lastResort is not None:
+        ours.addHandler(logging.lastResort)
 
 
 def _name_sources_by_import() -> None:

@@ -65,3 +65,20 @@ def test_two_processes_on_a_fresh_store(nothing_set: None, tmp_path: Path) -> No
     ended = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0], ended
     assert [out for out, _ in ended] == ["default\n", "default\n"]
+
+
+def test_our_warnings_are_told_under_zenml_and_on_stderr(tmp_path: Path) -> None:
+    """It silences the root logger, and prints what is let through on stdout."""
+    code = (
+        "import logging, sys; from pathlib import Path;"
+        "from distillery_core.pipelines.environment import prepare_environment as prepare;"
+        "prepare(Path(sys.argv[1])); prepare(Path(sys.argv[1])); import zenml.logger as zenml;"
+        "zenml.init_logging(); logging.getLogger('other').error('not told');"
+        "logging.getLogger('distillery_core.tracking').warning('a record is lost')"
+    )
+    variables = {**os.environ, "ZENML_STORE_URL": f"sqlite:///{tmp_path}/none.db"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True, text=True, env=variables, check=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("", "a record is lost\n")
