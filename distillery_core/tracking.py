@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -25,6 +26,9 @@ _FIRST_CALL = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETR
 patience, 120 and 7, is minutes of silence where nobody answers."""
 _LATER_CALL = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "15", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 """The same for one that has answered before: training waits while a record is on its way."""
+_RETRY_AFTER_S = 60.0
+"""Pause before a lost server is tried again: the wait for one that stays away is paid at most once
+a minute, and one that was away for minutes gets the records of the hours that follow."""
 _MOST_CHARS = 6000
 
 log = logging.getLogger(__name__)
@@ -66,8 +70,11 @@ NO_TRACKER: Tracker = NoTracker()
 
 
 class MlflowTracker:
-    """Writes to one MLflow run. A server that fails mid-run is warned about and never stops it:
-    nothing more is sent to it, since each further record would wait as long as the first.
+    """Writes to one MLflow run; a record that fails is warned about and never stops the stage.
+
+    One that was refused is left out, and the next are sent. While the server cannot be reached,
+    records are left out without being tried, since each would wait as long as the first; it is
+    tried again with the first record after a pause, and with the end of the run.
 
     Args:
         open_run: gives an mlflow.MlflowClient and the id of an open run; called with the first
@@ -77,7 +84,8 @@ class MlflowTracker:
     def __init__(self, open_run: Callable[[], tuple[Any, str]]) -> None:
         self._open_run = open_run
         self._opened: tuple[Any, str] | None = None
-        self._is_lost = False
+        self._lost_at: float | None = None
+        self._refusals: set[str] = set()
 
     @property
     def client(self) -> Any:
@@ -93,7 +101,7 @@ class MlflowTracker:
         """Close the run, if one was opened."""
         if self._opened is not None:
             client, run_id = self._opened
-            self._safely(lambda: client.set_terminated(run_id, status=status))
+            self._safely(lambda: client.set_terminated(run_id, status=status), is_last=True)
 
     def _run(self) -> tuple[Any, str]:
         if self._opened is None:
@@ -110,8 +118,6 @@ class MlflowTracker:
 
     def metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
         """Log metrics."""
-        import time
-
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
@@ -129,21 +135,40 @@ class MlflowTracker:
         client, run_id = self._run()
         self._safely(lambda: client.log_artifact(run_id, str(path), folder or None))
 
-    def _safely(self, call: Callable[[], Any]) -> None:
+    def _safely(self, call: Callable[[], Any], *, is_last: bool = False) -> None:
         from mlflow.exceptions import MlflowException
 
-        if self._is_lost:
+        if self._is_pausing() and not is_last:
             return
         try:
-            with bounded_waits():
+            with _variables(_LATER_CALL if self._lost_at is None else _FIRST_CALL):
                 call()
+            self._lost_at = None
         except (MlflowException, OSError) as error:
-            self._is_lost = True
+            if _is_unreachable(error):
+                self._pause(error)
+            else:
+                self._tell_refusal(error)
+
+    def _is_pausing(self) -> bool:
+        return self._lost_at is not None and time.monotonic() - self._lost_at < _RETRY_AFTER_S
+
+    def _pause(self, error: Exception) -> None:
+        """Send nothing for a while; warned about once for each time that the server goes away."""
+        if self._lost_at is None:
             log.warning(
-                "MLflow did not take a record; nothing more is sent, and the run stays open there: "
-                "%s",
+                "MLflow cannot be reached; records are left out until it answers (tried again "
+                "after %g s and at the end; without an answer then, the run stays open there): %s",
+                _RETRY_AFTER_S,
                 _first_line(error),
             )
+        self._lost_at = time.monotonic()
+
+    def _tell_refusal(self, error: Exception) -> None:
+        line = _first_line(error)
+        if line not in self._refusals:
+            self._refusals.add(line)
+            log.warning("MLflow did not take a record; it is left out, others are sent: %s", line)
 
 
 @contextmanager
@@ -240,6 +265,22 @@ def _new_experiment(client: Any, name: str, project: Path | None) -> Any:
 
 def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _is_unreachable(error: BaseException | None) -> bool:
+    """Whether a request got no answer, as opposed to a refusal or a file that cannot be read.
+
+    MLflow wraps what requests raises; both are OSErrors in part, so the chain of causes decides.
+    """
+    from mlflow.exceptions import RestException
+    from requests import ConnectionError as NoConnection
+    from requests import Timeout
+
+    if error is None or isinstance(error, RestException):
+        return False
+    return isinstance(error, NoConnection | Timeout) or _is_unreachable(
+        error.__cause__ or error.__context__
+    )
 
 
 def bounded_waits() -> AbstractContextManager[None]:

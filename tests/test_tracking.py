@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -144,7 +146,12 @@ def told(
     return caplog
 
 
-def test_a_store_that_fails_on_the_way_is_one_warning(
+def ours(told: pytest.LogCaptureFixture) -> list[str]:
+    """The warnings of tracking itself; urllib3 warns about each try of its own."""
+    return [record.message for record in told.records if record.name == tracking.log.name]
+
+
+def test_a_record_for_a_run_that_is_gone_is_one_warning(
     project: Path, told: pytest.LogCaptureFixture
 ) -> None:
     with track("warns", project) as tracker:
@@ -156,22 +163,70 @@ def test_a_store_that_fails_on_the_way_is_one_warning(
     assert told.text.count("MLflow did not take a record") == 1
 
 
-class OpensRuns(BaseHTTPRequestHandler):
-    """As much of an MLflow server as the opening of a run asks for."""
+def test_an_artefact_that_cannot_be_stored_costs_only_itself(
+    project: Path, tmp_path: Path, told: pytest.LogCaptureFixture
+) -> None:
+    report = tmp_path / "report.md"
+    report.write_text("# Report", encoding="utf-8")
+    with track("stores", project) as tracker:
+        assert isinstance(tracker, MlflowTracker)
+        tracker.text("a file where the next wants a folder", "taken")
+        tracker.file(report, "taken")
+        tracker.file(report, "taken")
+        tracker.file(tmp_path / "missing.md")
+        tracker.metrics({"val/mae": 1.0}, 1)
+    run = client(project).get_run(tracker.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["val/mae"] == 1.0
+    assert len(ours(told)) == 2, "one for each reason"
+    assert all("MLflow did not take a record" in line for line in ours(told))
+
+
+def test_a_parameter_that_the_user_set_otherwise_costs_only_itself(
+    project: Path, told: pytest.LogCaptureFixture
+) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(store_uri(project))
+    try:
+        with mlflow.start_run(experiment_id=mlflow.create_experiment("theirs")) as run:
+            mlflow.log_param("epochs", 3)
+            with track("ours", project) as tracker:
+                tracker.params({"epochs": 4})
+                tracker.metrics({"val/mae": 1.0}, 1)
+    finally:
+        mlflow.set_tracking_uri(None)
+    data = client(project).get_run(run.info.run_id).data
+    assert (data.params["epochs"], data.metrics["val/mae"]) == ("3", 1.0)
+    assert len(ours(told)) == 1
+
+
+class TakesRuns(BaseHTTPRequestHandler):
+    """As much of an MLflow server as a run asks for."""
 
     asked: ClassVar[list[str]] = []
+    refuses: ClassVar[list[str]] = []
+    """What the next question for each of these is answered with: 400."""
 
     def do_GET(self) -> None:
         self._answer({"experiment": {"experiment_id": "1", "name": "distillery"}})
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer({"run": {"info": {"run_id": "0" * 32, "status": "RUNNING"}, "data": {}}})
+        info = {"run_id": "0" * 32, "status": "RUNNING"}
+        self._answer({"run": {"info": info, "data": {}}, "run_info": info})
 
     def _answer(self, body: dict[str, object]) -> None:
-        self.asked.append(self.path.rpartition("/mlflow/")[2].partition("?")[0])
+        question = self.path.rpartition("/mlflow/")[2].partition("?")[0]
+        # MLflow reads the run before it closes it, for a link that it prints.
+        if question != "runs/get":
+            self.asked.append(question)
+        is_refused = question in self.refuses
+        if is_refused:
+            self.refuses.remove(question)
+            body = {"error_code": "INVALID_PARAMETER_VALUE", "message": "no such thing"}
         sent = json.dumps(body).encode()
-        self.send_response(200)
+        self.send_response(400 if is_refused else 200)
         self.send_header("Content-Length", str(len(sent)))
         self.end_headers()
         self.wfile.write(sent)
@@ -180,27 +235,104 @@ class OpensRuns(BaseHTTPRequestHandler):
         """Nothing."""
 
 
+OPENING = ["experiments/get-by-name", "runs/create"]
+RECORD, END = "runs/log-batch", "runs/update"
+
+
+@contextmanager
+def serving(port: int = 0) -> Iterator[int]:
+    """A server for the block, at this port of the loopback interface; nobody listens afterwards."""
+    with ThreadingHTTPServer(("127.0.0.1", port), TakesRuns) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+
+
+@pytest.fixture
+def asked() -> list[str]:
+    """The questions that servers of this test were asked."""
+    TakesRuns.asked.clear()
+    TakesRuns.refuses.clear()
+    return TakesRuns.asked
+
+
+def test_a_server_that_refuses_one_record_gets_the_next(
+    tmp_path: Path, told: pytest.LogCaptureFixture, asked: list[str]
+) -> None:
+    TakesRuns.refuses.append(RECORD)
+    with serving() as port, track("refused", tmp_path, uri=f"http://127.0.0.1:{port}") as tracker:
+        tracker.params({"epochs": 3})
+        tracker.metrics({"val/mae": 1.0}, 1)
+    assert asked == [*OPENING, RECORD, RECORD, END]
+    assert len(ours(told)) == 1
+    assert "it is left out, others are sent" in told.text
+    assert "no such thing" in told.text
+
+
 def test_a_server_that_goes_away_costs_seconds_and_one_warning(
-    tmp_path: Path, told: pytest.LogCaptureFixture
+    tmp_path: Path, told: pytest.LogCaptureFixture, asked: list[str]
 ) -> None:
     """MLflow's own patience with a port that nobody listens on any more is minutes a record."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), OpensRuns) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with track("loses", tmp_path, uri=f"http://127.0.0.1:{server.server_port}") as tracker:
+    with ExitStack() as stack:
+        port = stack.enter_context(serving())
+        with track("loses", tmp_path, uri=f"http://127.0.0.1:{port}") as tracker:
             assert isinstance(tracker, MlflowTracker)
             assert tracker.run_id == "0" * 32
-            assert OpensRuns.asked == ["experiments/get-by-name", "runs/create"]
-            server.shutdown()
-            server.server_close()
+            stack.close()
             began = time.monotonic()
             tracker.params({"epochs": 3})
             for epoch in range(1, 30):
                 tracker.metrics({"val/mae": 1.0}, epoch)
             tracker.file(Path(__file__))
     assert time.monotonic() - began < 60
-    assert told.text.count("MLflow did not take a record; nothing more is sent") == 1
-    assert len(OpensRuns.asked) == 2
+    assert asked == OPENING
+    assert len(ours(told)) == 1, "the end is tried, and adds no warning"
+    assert "MLflow cannot be reached; records are left out until it answers" in told.text
     assert not [name for name in tracking._LATER_CALL if name in os.environ]
+
+
+def test_a_server_that_comes_back_gets_records_after_the_pause(
+    tmp_path: Path,
+    told: pytest.LogCaptureFixture,
+    asked: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(tracking._LATER_CALL, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with ExitStack() as stack:
+        port = stack.enter_context(serving())
+        with track("returns", tmp_path, uri=f"http://127.0.0.1:{port}") as tracker:
+            tracker.params({"epochs": 3})
+            stack.close()
+            tracker.metrics({"val/mae": 3.0}, 1)
+            stack.enter_context(serving(port))
+            tracker.metrics({"val/mae": 2.0}, 2)
+            assert asked == [*OPENING, RECORD], "none is sent during the pause"
+            with monkeypatch.context() as after_the_pause:
+                after_the_pause.setattr(tracking, "_RETRY_AFTER_S", 0.0)
+                tracker.metrics({"val/mae": 1.0}, 3)
+            tracker.metrics({"val/mae": 0.9}, 4)
+    assert asked == [*OPENING, RECORD, RECORD, RECORD, END]
+    assert len(ours(told)) == 1
+
+
+def test_a_run_is_closed_where_the_server_comes_back_before_the_end(
+    tmp_path: Path,
+    told: pytest.LogCaptureFixture,
+    asked: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(tracking._LATER_CALL, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with ExitStack() as stack:
+        port = stack.enter_context(serving())
+        with track("closes", tmp_path, uri=f"http://127.0.0.1:{port}") as tracker:
+            tracker.params({"epochs": 3})
+            stack.close()
+            tracker.metrics({"val/mae": 1.0}, 1)
+            stack.enter_context(serving(port))
+    assert asked == [*OPENING, RECORD, END]
+    assert len(ours(told)) == 1
 
 
 def test_off_is_off() -> None:

@@ -1,5 +1,5 @@
 """What stands around a training run: several processes with one voice, and how to go on after
-Ctrl-C."""
+Ctrl-C, or after one of them was killed."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ def launch_train(arguments: Sequence[str], processes: int) -> int:
 
     Returns:
         The exit code.
+
+    Raises:
+        KilledBySignal: one of them was ended by a signal.
     """
     from distillery_core.student.launch import launch
 
@@ -49,13 +52,15 @@ def one_voice() -> Iterator[None]:
 def told_how_to_go_on(
     project: Project, filter: Filter, output_dir: Path | None, resumed: str | None
 ) -> Iterator[None]:
-    """Ctrl-C in the block says whether there is a checkpoint to go on from."""
+    """Ctrl-C in the block, or a process that was killed, says whether there is a checkpoint to go
+    on from."""
     from distillery_core.stages.training_folders import checkpoint_since
+    from distillery_core.student.launch import KilledBySignal
 
     began = time.time()
     try:
         yield
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, KilledBySignal) as error:
         written = checkpoint_since(project, filter, output_dir, began)
         if written is not None:
             how = f"--resume goes on from the last checkpoint, {project.relative(written)}"
@@ -63,6 +68,8 @@ def told_how_to_go_on(
             how = "the same command goes on from the checkpoint that it began with"
         else:
             how = "there is no checkpoint yet, the same command begins anew"
+        if isinstance(error, KilledBySignal):
+            raise error.with_hint(how) from error
         raise Interrupted(how) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from distillery_core.oracle.ledger import Ledger
 from distillery_core.stages.gates import criteria_for
 from distillery_core.stages.oracles import reader_of
 from distillery_core.stages.project import Project, adopt
+from distillery_core.stages.training_folders import folder_key
 from distillery_core.stages.versions import incumbent, other_versions
 from distillery_core.tracking import Tracker, track
 from distillery_core.types import Progress, silent
@@ -56,7 +58,8 @@ def evaluate(
     """Evaluate a model on its test split and write `model_evaluation.md`.
 
     The filter's own model has its report in the filter's folder, where the gates read it. One from
-    elsewhere has it beside itself, so that the own model's report and approval stay.
+    elsewhere has it beside itself, or under the project's `reports/` where that is no place for it,
+    so that the own model's report and approval stay.
 
     Args:
         model_dir: by default `model/` in the filter's folder.
@@ -125,9 +128,11 @@ def evaluate_files(
 
 def _beside(project: Project, filter: Filter, model: Path) -> Path:
     """Where the report on a model from elsewhere goes: beside it, but never into a filter's folder,
-    whose report is on that filter's own model."""
+    whose report is on that filter's own model, nor where nothing can be written."""
     folder = model.resolve().parent
-    return project.reports_dir(filter) / model.name if (folder / CONFIG).is_file() else folder
+    if not (folder / CONFIG).is_file() and os.access(folder, os.W_OK):
+        return folder
+    return project.reports_dir(filter) / f"{model.name}-{folder_key(project, model)}"
 
 
 @contextmanager

@@ -25,6 +25,11 @@ def is_own_home(project: Project, filter: Filter, home: Path) -> bool:
     return home.resolve() == project.home(filter).resolve()
 
 
+def folder_key(project: Project, folder: Path) -> str:
+    """A short name for a folder, the same after the whole project has moved."""
+    return sha256_text(project.relative(folder.resolve()))[:_KEY_CHARS]
+
+
 @contextmanager
 def alone_in(project: Project, *folders: Path) -> Iterator[None]:
     """Let no second run write into these folders meanwhile: each would delete the other's.
@@ -32,7 +37,7 @@ def alone_in(project: Project, *folders: Path) -> Iterator[None]:
     Raises:
         UserError: another run does.
     """
-    locks = {_key(project, folder): folder for folder in folders}
+    locks = {folder_key(project, folder): folder for folder in folders}
     with ExitStack() as held:
         for key, folder in locks.items():
             try:
@@ -73,9 +78,4 @@ def _checkpoints_of(project: Project, filter: Filter, home: Path) -> Path:
     folder = project.root / "training" / "checkpoints" / filter.slug
     if is_own_home(project, filter, home):
         return folder
-    return folder / f"{home.resolve().name}-{_key(project, home)}"
-
-
-def _key(project: Project, folder: Path) -> str:
-    """Short, and the same after the whole project has moved."""
-    return sha256_text(project.relative(folder.resolve()))[:_KEY_CHARS]
+    return folder / f"{home.resolve().name}-{folder_key(project, home)}"

@@ -4,6 +4,7 @@ settings.py       what training is asked to do    training_config.py  the same a
 dataset_check.py  refusals before it starts       model_factory.py    base, head, tokenizer, padding
 shape.py flops.py bases and cards as numbers      step_memory.py      what a step needs
 target.py         the device to plan for          plan.py plan_text.py  what fits, hours, cost
+base_folder.py    a name that is a folder
 data.py cache.py  articles to token ids, once     batches.py          what is computed together
 packing.py attention.py  several in one row       last_layer.py       only what the head reads
 mean_pooling.py   what the head of BERT reads     device.py           device, precision, threads

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from distillery_core.errors import CheckFailed, UserError
+from distillery_core.filters.filter import Filter
 from distillery_core.student.batches import micro_batches
 from distillery_core.student.data import Encoded
 from distillery_core.student.finding import needle_metrics, overall_scores
@@ -36,10 +37,15 @@ def evaluate(run: Run, scored: Scored) -> Metrics:
         lengths = [len(article) for article in articles]
         raw = everywhere(run.accelerator, lengths, scored.split.labels.shape[1], compute)
     _refuse_bad_predictions(raw, articles)
-    values = Predictions.of(raw).values
-    overall = overall_scores(run.filter, values, scored.texts)
-    summary = summarise(values, scored.split.labels, run.filter.dimensions)
-    return summary | needle_metrics(run.filter, overall, scored.overall)
+    return metrics_of(run.filter, scored, raw)
+
+
+def metrics_of(filter: Filter, scored: Scored, raw: Array) -> Metrics:
+    """Of a model's raw outputs [articles, dimensions], clipped to 0-10."""
+    values = Predictions.of(raw.astype(np.float32, copy=False)).values
+    overall = overall_scores(filter, values, scored.texts)
+    summary = summarise(values, scored.split.labels, filter.dimensions)
+    return summary | needle_metrics(filter, overall, scored.overall)
 
 
 def _too_much_to_evaluate(run: Run, articles: Sequence[Encoded], tokens: int) -> UserError:

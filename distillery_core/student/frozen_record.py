@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from distillery_core.student.batches import micro_batches, padding_waste
-from distillery_core.student.finding import needle_metrics, overall_scores
+from distillery_core.student.evaluating import metrics_of
 from distillery_core.student.frozen_features import tokens_at_a_time
 from distillery_core.student.frozen_heads import mlp_parameters
 from distillery_core.student.frozen_reading import FrozenRun
 from distillery_core.student.frozen_settings import fitted
 from distillery_core.student.memory import peak_bytes
-from distillery_core.student.metrics import Array, summarise
+from distillery_core.student.metrics import Array
 from distillery_core.student.model_factory import output_layer
-from distillery_core.student.predict import Predictions
-from distillery_core.student.record import EpochRecord, Metrics, RunFacts
-from distillery_core.student.run import Scored
+from distillery_core.student.record import EpochRecord, RunFacts
 from distillery_core.student.settings import frozen_as_recorded
 
 
@@ -50,18 +46,11 @@ class Course:
             tokens_per_second=tokens / max(seconds, 1e-9) if reads else None,
             model_flops_utilisation=None,
             peak_memory_bytes=peak_bytes(run.base.device),
-            train=_metrics(run, run.train.scored.take(shown), train[shown]),
-            val=_metrics(run, run.val.scored, val),
+            train=metrics_of(run.filter, run.train.scored.take(shown), train[shown]),
+            val=metrics_of(run.filter, run.val.scored, val),
         )
         record.is_best = run.selection.is_better(record, self.history)
         self.history.append(record)
-
-
-def _metrics(run: FrozenRun, scored: Scored, raw: Array) -> Metrics:
-    values = Predictions.of(raw.astype(np.float32)).values
-    overall = overall_scores(run.filter, values, scored.texts)
-    summary = summarise(values, scored.split.labels, run.filter.dimensions)
-    return summary | needle_metrics(run.filter, overall, scored.overall)
 
 
 def _waste(run: FrozenRun) -> float:

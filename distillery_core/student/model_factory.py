@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from distillery_core.errors import UserError
 from distillery_core.files import sha256_json
+from distillery_core.student.base_folder import local_folder
 from distillery_core.student.mean_pooling import last_layer, pools_mean, start_as_mean
 from distillery_core.student.settings import TrainSettings
 
@@ -192,12 +193,6 @@ def locate(model_name: str) -> str:
     if model_name.startswith((".", "/", "~")) or model_name.count("/") > 1:
         raise UserError(f"no model folder {model_name!r}", where="model_name")
     return model_name
-
-
-def local_folder(model_name: str) -> Path | None:
-    """The folder of this machine that a name means; None for a hub id or a package's folder."""
-    folder = Path(model_name).expanduser()
-    return folder if folder.is_dir() else None
 
 
 def _package_folder(model_name: str) -> Path:

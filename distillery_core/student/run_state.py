@@ -14,6 +14,7 @@ from distillery_core.student.record import EpochRecord
 
 STATE = "state.json"
 SEAL = "state.sha256"
+"""The hash of the state beside it, since a file cannot hold its own."""
 
 
 @dataclass
@@ -86,6 +87,8 @@ def stored_state(folder: Path) -> RunState:
         OSError, ValueError: it is not there, or not as it was written.
     """
     path = folder / STATE
+    if not (folder / SEAL).is_file():
+        raise ValueError(f"it has no {SEAL}, as those of earlier versions, and cannot be checked")
     if (folder / SEAL).read_text(encoding="utf-8").strip() != sha256_file(path):
         raise ValueError(f"{STATE} changed since it was written")
     return _FORMAT.validate_python(json.loads(path.read_text(encoding="utf-8")))

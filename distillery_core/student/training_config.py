@@ -6,14 +6,15 @@ filter's own `training` section. What came of all three is stored beside the mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
-from distillery_core.errors import UserError
+from distillery_core.errors import UserError, UserErrors
 from distillery_core.files import write_text
 from distillery_core.filters.filter import Filter
 from distillery_core.student.settings import HOW_NOT_WHAT, TrainSettings
@@ -102,9 +103,16 @@ def laid_over(given: Mapping[str, Any], winning: Mapping[str, Any]) -> dict[str,
     """A config's settings, and those of the command line that win over it; None is not given.
 
     How a batch is cut is asked for in two ways that exclude each other: who names one takes back
-    what the config says of the other.
+    what the config says of the other. `batch_size: auto` is `fit_batch`, wherever it stands.
+
+    Raises:
+        UserErrors: every name in `winning` that is no setting.
     """
     won = {name: value for name, value in winning.items() if value is not None}
+    refuse_unknown(won)
+    if won.get("batch_size") == "auto":
+        won = {name: value for name, value in won.items() if name != "batch_size"}
+        won["fit_batch"] = True
     if won.get("fit_batch"):
         taken_back: dict[str, Any] = {"micro_batch_tokens": None}
     elif won.keys() & {"batch_size", "micro_batch_tokens"}:
@@ -112,6 +120,19 @@ def laid_over(given: Mapping[str, Any], winning: Mapping[str, Any]) -> dict[str,
     else:
         taken_back = {}
     return {**given, **taken_back, **won}
+
+
+def refuse_unknown(names: Iterable[str]) -> None:
+    """Raise UserErrors for what is no training setting, with the nearest that is one."""
+    known = list(get_type_hints(TrainSettings))
+    errors = [
+        UserError("there is no such training setting", name, f"known: {', '.join(near or known)}")
+        for name in names
+        if name not in known
+        for near in [get_close_matches(name, known)]
+    ]
+    if errors:
+        raise UserErrors(errors)
 
 
 def refuse_other_filter(config: ConfigFile, filter: Filter, path: Path) -> None:

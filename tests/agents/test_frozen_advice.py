@@ -75,7 +75,8 @@ def test_an_mlp_head_that_got_better_to_the_end_is_fitted_longer(evaluate_frozen
     shown = read_record(record_path(judged.report_path)).shown
     assert shown["kept_last"] is False and shown["head_kept_last"] is (shown["kept_epoch"] == 12)
     assert "<details><summary>All 12 epochs</summary>" in judged.report.body
-    assert ("`head_epochs: 24` in a training config" in told) is shown["head_kept_last"]
+    assert shown["head_kept_last"], "else this shows nothing"
+    assert "`head_epochs: 24` in a training config" in told
 
 
 FACTS: dict[str, Any] = {

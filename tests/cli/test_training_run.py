@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -58,9 +60,9 @@ def test_an_error_of_the_first_process_alone_is_said_alone(
         ("0", "1", True, []),
         ("0", "1", False, []),
         ("0", "2", True, []),
-        ("0", "2", False, [launch._FIRST_GRACE_SECONDS]),
-        ("1", "2", True, [launch._GRACE_SECONDS]),
-        ("1", "2", False, [launch._GRACE_SECONDS]),
+        ("0", "2", False, [launch._FIRST_WAITS_SECONDS]),
+        ("1", "2", True, [launch._OTHERS_WAIT_SECONDS]),
+        ("1", "2", False, [launch._OTHERS_WAIT_SECONDS]),
     ],
 )
 def test_who_waits_before_it_speaks(
@@ -106,3 +108,12 @@ def test_ctrl_c_says_whether_there_is_a_checkpoint(
     assert "there is no checkpoint yet" in said
     said = interrupted_at(3, "--resume")
     assert "the same command goes on from the checkpoint that it began with" in said
+
+
+def test_what_says_so_loads_no_library_of_models() -> None:
+    """Who pressed Ctrl-C is not kept waiting for it."""
+    code = (
+        "import sys, distillery_core.student.checkpoint_folder\n"
+        "assert 'transformers' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -96,7 +96,8 @@ def test_judging_a_model_from_elsewhere_leaves_report_and_approval(judged: Proje
     text = found.judged.report_path.read_text(encoding="utf-8")
     assert "This is not the filter's own model" in text and "distillery approve" not in text
     aside = evaluate.evaluate(judged, crisis(judged), model_dir=home / "aside", mlflow=False)
-    assert aside.judged.report_path.parent == judged.reports_dir(crisis(judged)) / "aside"
+    place = aside.judged.report_path.parent
+    assert place.parent == judged.reports_dir(crisis(judged)) and place.name.startswith("aside-")
     assert before == {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     assert gates.evaluation_gate(judged, crisis(judged)).open
 

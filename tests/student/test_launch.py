@@ -1,4 +1,4 @@
-"""Ranks end with their launcher, told to end or killed, and the launcher says so to its caller."""
+"""Ranks end with their launcher, however it ends; what ended a run is said, and said once."""
 
 from __future__ import annotations
 
@@ -13,14 +13,31 @@ from pathlib import Path
 
 import pytest
 
+from distillery_core.cli.main import EXIT_INTERRUPTED
 from distillery_core.dataset.prepare import prepare
 from distillery_core.stages.project import Project
-from distillery_core.student.launch import EXIT_TERMINATED, launch
+from distillery_core.student.checkpoint_folder import checkpoints
+from distillery_core.student.launch import (
+    EXIT_TERMINATED,
+    KilledBySignal,
+    _end,
+    _watch,
+    launch,
+)
 from distillery_core.student.testing import labelled_rows, tiny_filter, write_rows
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
 
 PATIENCE_S = 120
+GO_ON = "--resume goes on from the last checkpoint, training/checkpoints/tiny_v1/"
+
+# Ctrl-C works also where the tests run in the background, which has it ignored.
+MAIN = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from distillery_core.cli.main import main
+sys.exit(main())
+"""
 
 
 def ranks_of(launcher: int) -> list[int]:
@@ -37,30 +54,33 @@ def lives(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def until(there: Callable[[], bool], seconds: float) -> bool:
+def until(there: Callable[[], object], seconds: float) -> bool:
     end = time.monotonic() + seconds
     while not there() and time.monotonic() < end:
         time.sleep(0.1)
-    return there()
+    return bool(there())
 
 
 @pytest.fixture
 def launched(base: Callable[[str], Path], tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A run of many epochs in two processes that gloo connects; past its first steps."""
+    """A run of many epochs in two processes that gloo connects; past its first checkpoint."""
     project = Project(tmp_path)
     tiny = tiny_filter(project.root / "filters")
     rows = write_rows(tmp_path / "rows.jsonl", labelled_rows(tiny, 60))
     prepare(tiny, rows, project.training_dir(tiny))
     asked = ["--model-name", str(base("bert")), "--max-length", "32", "--epochs", "10000"]
-    command = [sys.executable, "-m", "distillery_core", "train", "--filter", "tiny", "--no-mlflow"]
+    command = [sys.executable, "-c", MAIN, "train", "--filter", "tiny", "--no-mlflow"]
     with (tmp_path / "said.txt").open("wb") as said:
         launcher = subprocess.Popen(
-            [*command, *asked, "--device", "cpu", "--devices", "2"], cwd=tmp_path, stderr=said
+            [*command, *asked, "--device", "cpu", "--devices", "2"],
+            cwd=tmp_path,
+            stderr=said,
+            start_new_session=True,
         )
     ranks: list[int] = []
     try:
-        history = project.home(tiny) / "training_history.json"
-        trains = until(lambda: history.is_file() or launcher.poll() is not None, PATIENCE_S)
+        kept = project.root / "training" / "checkpoints" / tiny.slug
+        trains = until(lambda: checkpoints(kept) or launcher.poll() is not None, PATIENCE_S)
         assert trains, (tmp_path / "said.txt").read_text()
         assert launcher.poll() is None, (tmp_path / "said.txt").read_text()
         ranks = ranks_of(launcher.pid)
@@ -85,6 +105,58 @@ def test_no_rank_outlives_its_launcher(
     launched.send_signal(sent)
     assert launched.wait(timeout=30) == code
     assert until(lambda: not any(map(lives, ranks)), 10), "orphans are left"
+
+
+def test_a_rank_that_was_killed_is_told_of_once(
+    launched: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    """By the launcher: the killed one cannot, and the other one knows only that it is gone."""
+    ranks = ranks_of(launched.pid)
+    os.kill(ranks[1], signal.SIGKILL)
+    assert launched.wait(timeout=30) == 128 + signal.SIGKILL
+    said = (tmp_path / "said.txt").read_text()
+    line = "error: process 2 of 2 was ended by signal 9 (often: memory ran out)\n  -> "
+    assert f"{line}{GO_ON}" in said
+    assert (said.count("error: "), said.count("Traceback")) == (1, 0), said
+    assert not any(map(lives, ranks))
+
+
+def test_ctrl_c_is_told_of_once(launched: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """A terminal sends it to all of them; the ranks do not hear it, however soon."""
+    ranks = ranks_of(launched.pid)
+    for rank in ranks:
+        os.kill(rank, signal.SIGINT)
+    assert not until(lambda: not all(map(lives, ranks)), 1.5)
+    os.killpg(launched.pid, signal.SIGINT)
+    assert launched.wait(timeout=30) == EXIT_INTERRUPTED
+    said = (tmp_path / "said.txt").read_text()
+    assert f"error: interrupted; {GO_ON}" in said
+    assert (said.count("interrupted"), said.count("Traceback")) == (1, 0), said
+
+
+@pytest.mark.parametrize(
+    ("scripts", "told"),
+    [
+        (["kill -SEGV $$", "sleep 60"], "process 1 of 2 was ended by signal 11 (Segmentation f"),
+        (["sleep 60", "kill -TERM $$"], "process 2 of 2 was ended by signal 15 (Terminated)"),
+        (["kill -ABRT $$", "exit 2"], None),
+    ],
+    ids=["of the first", "of another", "beside one that said why itself"],
+)
+def test_a_signal_is_told_of_where_nobody_said_why(scripts: list[str], told: str | None) -> None:
+    running = [subprocess.Popen(["/bin/sh", "-c", script]) for script in scripts]
+    for process, script in zip(running, scripts, strict=True):
+        if script != "sleep 60":
+            process.wait()
+    try:
+        if told is None:
+            assert _watch(running, []) == 2
+            return
+        with pytest.raises(KilledBySignal) as error:
+            _watch(running, [])
+        assert str(error.value).startswith(told)
+    finally:
+        _end(running)
 
 
 def test_the_callers_own_handler_is_put_back_and_threads_need_none() -> None:

@@ -355,6 +355,9 @@ def test_whatever_changed_in_a_checkpoint_is_refused(
         with pytest.raises(UserError, match=rf"damaged: {name.split('.')[0]}\S* changed since"):
             train(filter_, data_dir, out, changed(asked, resume=str(path)))
         (path / name).write_bytes(whole)
+    (path / "state.sha256").unlink()
+    with pytest.raises(UserError, match=r"damaged: it has no state\.sha256, as those of earlier"):
+        train(filter_, data_dir, out, changed(asked, resume=str(path)))
     assert model_sha256(out / "model") == before
 
 

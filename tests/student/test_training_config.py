@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from distillery_core.errors import UserError
+from distillery_core.errors import UserError, UserErrors
 from distillery_core.filters import resolve_filter
 from distillery_core.filters.filter import Filter
 from distillery_core.stages.train import config_filter, resolved
@@ -117,3 +117,13 @@ def test_what_was_resolved_trains_the_same_again(
     assert second.history[0].running_loss == first.history[0].running_loss
     without = train(filter_, data_dir, tmp_path / "c", replace(again, dropout=0.0))
     assert without.history[0].running_loss != first.history[0].running_loss
+
+
+def test_what_a_program_gives_is_read_as_the_command_line_is() -> None:
+    """A ZenML run and the library hand settings over by name."""
+    filter_ = resolve_filter("uplifting", ROOT)
+    assert resolved(filter_, None, {"batch_size": "auto"}).fit_batch
+    with pytest.raises(UserErrors) as caught:
+        resolved(filter_, None, {"epoch": 3, "learning_rat": 1e-4, "epochs": 2})
+    assert [error.where for error in caught.value.errors] == ["epoch", "learning_rat"]
+    assert "known: epochs" in str(caught.value) and "learning_rate" in str(caught.value)

@@ -72,8 +72,8 @@ def evaluate(
 ) -> None:
     """Judge the student: DEPLOY, REVIEW or FAIL, with baselines and intervals.
 
-    Writes model_evaluation.md beside the filter, or beside a --model-dir from elsewhere. Exit code
-    0 only on DEPLOY.
+    Writes model_evaluation.md beside the filter; for a --model-dir from elsewhere beside that
+    model, or under reports/ where that is no place for it. Exit code 0 only on DEPLOY.
 
     With --history and --metadata results are judged by these files alone: nothing is written, every
     line is printed, and what needs model or data is "not checkable", so that it never reads DEPLOY.
@@ -133,7 +133,7 @@ def _judge_files(
 
 def _next(filter: str, word: str, own: bool) -> str:
     if not own:
-        return "  -> the report lies beside this model, which is not the filter's own"
+        return "  -> this is not the filter's own model, whose report and approval stay as they are"
     if word == "DEPLOY":
         return f"  -> distillery promote --filter {filter}"
     if word == "REVIEW":

@@ -311,11 +311,10 @@ def _advice(mae: float, metadata: Mapping[str, Any]) -> str:
 def _what_may_help(metadata: Mapping[str, Any]) -> str:
     """A frozen base is read once: more epochs are nothing to it, but its MLP head is fitted in
     some."""
-    from distillery_core.student.settings import frozen_as_recorded, was_frozen
+    from distillery_core.student.recorded import frozen_head
 
-    method = metadata["method"]
-    if not was_frozen(method):
+    head = frozen_head(metadata)
+    if head is None:
         return "more epochs, more labels, a larger base"
-    fits_longer = method == frozen_as_recorded("mlp")
-    own = ", more head_epochs in a training config" if fits_longer else ""
+    own = ", more head_epochs in a training config" if head == "mlp" else ""
     return f"--method full or lora{own}, more labels, a larger base"
