@@ -11,22 +11,18 @@ from pathlib import Path
 
 from distillery_core.filters.filter import Filter
 from distillery_core.reports.calibration_words import (
-    DEPLOYED,
     OWN,
     calibration_text,
     deployed,
     is_calibrated,
 )
 from distillery_core.reports.formatting import (
-    NONE,
     compact,
     duration,
     fixed,
     integer,
     percent,
-    signed,
 )
-from distillery_core.reports.markdown import cut, one_line
 from distillery_core.reports.record import Line, Record
 from distillery_core.reports.training_conclusions import conclusions
 from distillery_core.reports.training_plots import Plot
@@ -37,20 +33,20 @@ from distillery_core.reports.training_record import (
     TrainingReport,
     labelled_by,
 )
+from distillery_core.reports.training_tables import (
+    dimensions_table,
+    errors_table,
+    lines_table,
+    splits_table,
+)
 from distillery_core.reports.views import (
-    SplitErrors,
-    dimensions_of,
     finding_of,
     number_of,
     rivals_of,
     speed_of,
-    splits_of,
-    worst_of,
 )
 from distillery_core.reports.word import WordDocument
 
-_SHOWN_ERRORS = 5
-_TITLE_CHARS = 90
 _WIDTHS = {"predicted_vs_labelled.png": 0.85, "per_dimension_mae.png": 0.85,
            "overall_metrics.png": 0.66, "error_per_band.png": 0.62,
            "loss_curves.png": 0.5, "calibration_curve.png": 0.38}  # fmt: skip
@@ -284,104 +280,17 @@ def _results(
     if is_calibrated(report.record):
         word.paragraph(f"All errors by epoch are {OWN}.")
     if report.record is None:
-        _splits(word, report)
+        splits_table(word, report)
         return
     word.heading("On test articles", 2)
-    _splits(word, report)
-    _per_dimension(word, report.record)
+    splits_table(word, report)
+    dimensions_table(word, report.record)
     show("predicted_vs_labelled.png", "error_per_band.png", "calibration_curve.png")
     if told := calibration_text(report.record):
         word.heading("Calibration", 2)
         word.paragraph(told)
     word.heading("The verdict, line by line", 2)
-    _lines(word, report.record)
-
-
-def _splits(word: WordDocument, report: TrainingReport) -> None:
-    caption = "Errors by split."
-    if report.record is not None and (found := splits_of(report.record)):
-        rows = [(one.name, _articles(one, report.training.facts), fixed(one.mae, 3),
-                 fixed(one.rmse, 3)) for one in found]  # fmt: skip
-        if is_calibrated(report.record):
-            caption = f"Errors by split: {OWN}, and of the test articles {DEPLOYED} too."
-            rows = [(f"{name} ({OWN})", count, mae, rmse) for name, count, mae, rmse in rows]
-            rows += _deployed(report.record)
-    else:
-        kept, facts = report.training.kept_epoch, report.training.facts
-        rows = [
-            (name, count, fixed(metrics.get("mae"), 3), fixed(metrics.get("rmse"), 3))
-            for name, count, metrics in (
-                ("train", _evaluated(facts), kept.train),
-                ("validation", integer(facts.val_examples), kept.val),
-            )
-        ]
-    header = ("Split", "Articles", "MAE", "RMSE")
-    word.table(caption, header, rows, (0.4, 0.2, 0.2, 0.2), right=(1, 2, 3))
-
-
-def _articles(split: SplitErrors, facts: TrainingFacts) -> str:
-    """How many articles a split's errors are of."""
-    return _evaluated(facts) if split.name == "train" else integer(split.articles)
-
-
-def _evaluated(facts: TrainingFacts) -> str:
-    """`416 of 2,080`: every epoch is evaluated on a fixed part of the training articles."""
-    some, all_ = facts.train_evaluated_on.articles, facts.train_examples
-    return integer(all_) if some in (None, all_) else f"{integer(some)} of {integer(all_)}"
-
-
-def _deployed(record: Record) -> Iterator[tuple[str, str, str, str]]:
-    """The test split as it is judged, beside the splits of which the model's own scores are."""
-    for model in rivals_of(record)[:1]:
-        count = integer(record.counts.get("test"))
-        yield f"test ({DEPLOYED})", count, fixed(model.mae, 3), fixed(model.rmse, 3)
-
-
-def _per_dimension(word: WordDocument, record: Record) -> None:
-    rows = [
-        (one.name, fixed(one.mae), signed(one.bias), fixed(one.spearman), fixed(one.tfidf_mae),
-         fixed(one.constant_mae))
-        for one in dimensions_of(record)
-    ]  # fmt: skip
-    header = ("Dimension", "MAE", "Bias", "Spearman", "MAE of TF-IDF", "MAE of a constant")
-    widths = (0.28, 0.1, 0.1, 0.14, 0.18, 0.2)
-    if rows:
-        caption = f"Errors by dimension{deployed(record, ' ({})')}, beside the two simple methods."
-        word.table(caption, header, rows, widths, right=range(1, 6))
-
-
-def _largest(word: WordDocument, record: Record) -> None:
-    worst = worst_of(record)[:_SHOWN_ERRORS]
-    rows = [
-        (cut(one_line(one.title or one.id), _TITLE_CHARS), fixed(one.labelled),
-         fixed(one.predicted), fixed(one.error))
-        for one in worst
-    ]  # fmt: skip
-    header = ("Article", "Labelled", "Predicted", "Mean error")
-    if rows:
-        caption = (
-            "The largest errors: overall scores, and the mean absolute error over the dimensions. "
-            "A wrong label among them is worth more than any training."
-        )
-        word.table(caption, header, rows, (0.58, 0.13, 0.14, 0.15), right=(1, 2, 3))
-
-
-def _lines(word: WordDocument, record: Record) -> None:
-    rows = [_line(line) for line in record.decision.lines if line.level != "NOT_APPLICABLE"]
-    words = record.words
-    header = ("Line", "Measured", "95 % interval", words.ok, words.fail, "Verdict")
-    widths = (0.28, 0.11, 0.2, 0.12, 0.11, 0.18)
-    caption = f"Every line that applies; {words.ok} and {words.fail} are its limits."
-    if is_calibrated(record):
-        caption += f" Differences between splits are of errors {OWN}, all other errors {DEPLOYED}."
-    word.table(caption, header, rows, widths, right=(1,))
-
-
-def _line(line: Line) -> tuple[str, ...]:
-    verdict = f"{line.word}: too few" if line.insufficient else line.word
-    told = verdict if line.decides else f"{verdict} (told only)"
-    limits = (line.interval_text or NONE, line.ok_text or NONE, line.fail_text or NONE)
-    return (line.title, line.value_text or NONE, *limits, told)
+    lines_table(word, report.record)
 
 
 def _conclusions(word: WordDocument, report: TrainingReport) -> None:
@@ -394,7 +303,7 @@ def _conclusions(word: WordDocument, report: TrainingReport) -> None:
     for advice in report.record.recommendations:
         word.markdown(advice, "List Bullet")
     word.markdown(report.record.next_step)
-    _largest(word, report.record)
+    errors_table(word, report.record)
 
 
 def _origin(word: WordDocument, report: TrainingReport) -> None:

@@ -155,15 +155,23 @@ def test_the_command_that_follows_judges_this_very_model(
     assert _judged_by("tiny", *given) == f"distillery evaluate --filter tiny{told}"
 
 
-def test_a_run_ends_with_the_command_that_judges_it(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _standing_in_a_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str | None = None
+) -> str:
+    """In a project with a tiny filter and its dataset, which may lie in another folder of the
+    project; returns a base."""
     project = Project(tmp_path / "project")
     tiny = tiny_filter(project.root / "filters")
     rows = write_rows(tmp_path / "rows.jsonl", labelled_rows(tiny, 60))
-    prepare(tiny, rows, project.root / "my data")
-    base = str(tiny_base(tmp_path / "base", "bert"))
+    prepare(tiny, rows, project.root / data if data else project.training_dir(tiny))
     monkeypatch.chdir(project.root)
+    return str(tiny_base(tmp_path / "base", "bert"))
+
+
+def test_a_run_ends_with_the_command_that_judges_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = _standing_in_a_project(tmp_path, monkeypatch, data="my data")
     places = ["--data-dir", "my data", "--output-dir", "elsewhere"]
     asked = ["--model-name", base, "--max-length", "32", "--epochs", "1", "--no-mlflow"]
     assert main(["train", "--filter", "tiny", *places, *asked]) == 0
@@ -191,12 +199,7 @@ def test_an_auto_run_is_repeated_with_other_pieces(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the config that it left: the batch was as large as fits, then it is cut as asked."""
-    project = Project(tmp_path / "project")
-    tiny = tiny_filter(project.root / "filters")
-    rows = write_rows(tmp_path / "rows.jsonl", labelled_rows(tiny, 60))
-    prepare(tiny, rows, project.training_dir(tiny))
-    base = str(tiny_base(tmp_path / "base", "bert"))
-    monkeypatch.chdir(project.root)
+    base = _standing_in_a_project(tmp_path, monkeypatch)
     first = ["--model-name", base, "--max-length", "32", "--epochs", "1", "--batch-size", "auto"]
     assert main(["train", "--filter", "tiny", "--no-mlflow", *first, "--output-dir", "a"]) == 0
     assert "articles fit at a time" in capfd.readouterr().err

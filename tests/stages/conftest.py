@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from distillery_filter_crisis.corpus import articles
 
+from distillery_core.dataset.prepare import prepare as prepare_dataset
 from distillery_core.filters import Filter, resolve_filter
 from distillery_core.stages import calibrate, evaluate, gates, label, prepare, train
 from distillery_core.stages.project import Project
-from distillery_core.student.testing import tiny_base
+from distillery_core.student.testing import labelled_rows, tiny_base, tiny_filter, write_rows
 
 LENIENT = """
   criteria:
@@ -101,3 +102,18 @@ def calibrated(copied: Callable[[Path], Project], calibrated_once: Path) -> Proj
 def judged(copied: Callable[[Path], Project], judged_once: Path) -> Project:
     """A judged project of one's own."""
     return copied(judged_once)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """An empty one."""
+    return Project(tmp_path / "project")
+
+
+@pytest.fixture
+def tiny(project: Project) -> Filter:
+    """A tiny filter of the project, with its dataset."""
+    chosen = tiny_filter(project.root / "filters")
+    rows = write_rows(project.root / "rows.jsonl", labelled_rows(chosen, 120))
+    prepare_dataset(chosen, rows, project.training_dir(chosen))
+    return chosen

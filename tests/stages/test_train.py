@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from distillery_core.dataset.prepare import prepare
 from distillery_core.errors import UserError
 from distillery_core.filters import Filter
 from distillery_core.plugins.hookspecs import StudentBackend
 from distillery_core.stages import evaluate, train
 from distillery_core.stages.project import Project
-from distillery_core.student.testing import labelled_rows, tiny_base, tiny_filter, write_rows
+from distillery_core.student.testing import tiny_base
 from distillery_core.tracking import store_uri
 
 OTHER = """
@@ -23,19 +22,6 @@ def train(filter, data_dir, output_dir, settings, tracker, progress, say):
     say(f"{filter.name} by another backend, {settings.epochs} epochs")
     raise SystemExit(7)
 """
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return Project(tmp_path / "project")
-
-
-@pytest.fixture
-def tiny(project: Project) -> Filter:
-    chosen = tiny_filter(project.root / "filters")
-    rows = write_rows(project.root / "rows.jsonl", labelled_rows(chosen, 120))
-    prepare(chosen, rows, project.training_dir(chosen))
-    return chosen
 
 
 def with_backend(filter: Filter, name: str) -> Filter:

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from distillery_core.dataset.prepare import prepare
 from distillery_core.errors import UserError
 from distillery_core.filters import Filter
 from distillery_core.stages import train
 from distillery_core.stages.project import Project
 from distillery_core.stages.training_folders import alone_in, checkpoint_since
 from distillery_core.student.checkpoint_folder import checkpoints
-from distillery_core.student.testing import labelled_rows, tiny_base, tiny_filter, write_rows
+from distillery_core.student.testing import tiny_base
 
 HOLDS = """
 import sys
@@ -27,19 +26,6 @@ with alone_in(Project(Path(sys.argv[1])), Path(sys.argv[2])):
     print("held", flush=True)
     sys.stdin.read()
 """
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return Project(tmp_path / "project")
-
-
-@pytest.fixture
-def tiny(project: Project) -> Filter:
-    chosen = tiny_filter(project.root / "filters")
-    rows = write_rows(project.root / "rows.jsonl", labelled_rows(chosen, 60))
-    prepare(chosen, rows, project.training_dir(chosen))
-    return chosen
 
 
 @pytest.fixture
