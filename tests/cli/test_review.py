@@ -294,7 +294,10 @@ def test_no_article_can_do_anything_on_the_page(storm: Path) -> None:
         assert nonce is not None and f"script-src 'nonce-{nonce[1]}'" in policy
         assert policy.startswith("default-src 'none'") and "frame-ancestors 'none'" in policy
         assert headers["cache-control"] == "no-store"
-    assert "{{ 7*7 }}" in pages[0][2] and "49" not in pages[0][2].partition("<main>")[2]
+    shown = pages[0][2].partition("<main>")[2]
+    for chance in (site.base, *re.findall(r'nonce="[^"]+"', shown)):  # may hold a 49 by chance
+        shown = shown.replace(chance, "")
+    assert "{{ 7*7 }}" in shown and "49" not in shown
     assert len({re.findall(r"nonce-([\w-]+)", h["content-security-policy"])[0]
                 for _, h, _ in pages}) == 3  # fmt: skip
 
