@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +35,14 @@ def parse_model(text: str, model: type[Model], path: Path) -> Model:
         return model.model_validate(value)
     except ValidationError as error:
         raise UserErrors([_located(item, model, root, path) for item in error.errors()]) from None
+
+
+def check_values(values: Mapping[str, Any], model: type[Model], where: str) -> Model:
+    """As `load_model`, from values that a program gave; `where` names them in its mistakes."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise UserErrors([_mistake(item, model, where) for item in error.errors()]) from None
 
 
 def _read(path: Path) -> str:
@@ -100,12 +108,18 @@ def _duplicates(node: yaml.Node, path: Path, visited: set[int]) -> Iterable[User
 
 
 def _located(item: Any, model: type[BaseModel], root: yaml.Node | None, path: Path) -> UserError:
+    return _mistake(item, model, f"{path}:{_line(root, item['loc'])}")
+
+
+def _mistake(item: Any, model: type[BaseModel], where: str) -> UserError:
     location: Location = item["loc"]
-    name = ".".join(str(part) for part in location) or "the file"
+    name = ".".join(str(part) for part in location)
     message = _FRIENDLY.get(item["type"], str(item["msg"]).removeprefix("Value error, "))
+    if item["type"] == "literal_error":
+        message = f"{item['input']!r} is not {item['ctx']['expected']}"
     if item["type"] == "extra_forbidden":
         message += _did_you_mean(str(location[-1]), _keys_at(model, location[:-1]))
-    return UserError(f"{name}: {message}", where=f"{path}:{_line(root, location)}")
+    return UserError(f"{name}: {message}" if name else message, where=where)
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -7,18 +7,25 @@ filter's own `training` section. What came of all three is stored beside the mod
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
-from distillery_core.errors import UserError, UserErrors
+from distillery_core.errors import UserError
 from distillery_core.files import write_text
 from distillery_core.filters.filter import Filter
 from distillery_core.student.settings import HOW_NOT_WHAT, TrainSettings
-from distillery_core.yaml_source import load_model
+from distillery_core.yaml_source import check_values, load_model
 
 CONFIG = "training_config.yaml"
 """The resolved config, beside training_metadata.json."""
@@ -48,7 +55,7 @@ class ModelSection(_Section):
     max_length: int | None = Field(default=None, ge=16)
 
 
-class _FittedBatch(_Section):
+class _Settings(_Section):
     @model_validator(mode="before")
     @classmethod
     def _auto_is_fit_batch(cls, given: Any) -> Any:
@@ -60,19 +67,31 @@ class _FittedBatch(_Section):
         rest = {name: value for name, value in given.items() if name != "batch_size"}
         return rest | {"fit_batch": True}
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_number_is_no_bool(cls, value: Any, field: ValidationInfo) -> Any:
+        """pydantic takes `patience: true` for 1."""
+        hint = cls.model_fields[field.field_name or ""].annotation
+        if isinstance(value, bool) and bool not in get_args(hint):
+            raise ValueError(f"{str(value).lower()} is no number, and no word known here")
+        return value
 
-def _training_section() -> type[BaseModel]:
-    """One optional key for each training setting, under its own name."""
+
+def _optional(name: str, settings: Iterable[str]) -> type[BaseModel]:
+    """A model with one optional key for each of these settings, under its own name."""
     hints = get_type_hints(TrainSettings)
-    fields: dict[str, Any] = {
-        name: (hint | None, None)
-        for name, hint in hints.items()
-        if name not in _MODEL_KEYS and name not in HOW_NOT_WHAT - {"checkpoint_every", "keep"}
-    }
-    return create_model("TrainingSection", __base__=_FittedBatch, **fields)
+    fields: dict[str, Any] = {setting: (hints[setting] | None, None) for setting in settings}
+    return create_model(name, __base__=_Settings, **fields)
 
 
-TrainingSection = _training_section()
+_EVERY = tuple(get_type_hints(TrainSettings))
+_IN_A_CONFIG = (
+    name
+    for name in _EVERY
+    if name not in _MODEL_KEYS and name not in HOW_NOT_WHAT - {"checkpoint_every", "keep"}
+)
+TrainingSection = _optional("TrainingSection", _IN_A_CONFIG)
+_Winning = _optional("Winning", _EVERY)
 
 
 class ConfigFile(_Section):
@@ -106,13 +125,10 @@ def laid_over(given: Mapping[str, Any], winning: Mapping[str, Any]) -> dict[str,
     what the config says of the other. `batch_size: auto` is `fit_batch`, wherever it stands.
 
     Raises:
-        UserErrors: every name in `winning` that is no setting.
+        UserErrors: every name in `winning` that is no setting, and every value of another type.
     """
-    won = {name: value for name, value in winning.items() if value is not None}
-    refuse_unknown(won)
-    if won.get("batch_size") == "auto":
-        won = {name: value for name, value in won.items() if name != "batch_size"}
-        won["fit_batch"] = True
+    asked = {name: value for name, value in winning.items() if value is not None}
+    won = check_values(asked, _Winning, "training").model_dump(exclude_unset=True)
     if won.get("fit_batch"):
         taken_back: dict[str, Any] = {"micro_batch_tokens": None}
     elif won.keys() & {"batch_size", "micro_batch_tokens"}:
@@ -120,19 +136,6 @@ def laid_over(given: Mapping[str, Any], winning: Mapping[str, Any]) -> dict[str,
     else:
         taken_back = {}
     return {**given, **taken_back, **won}
-
-
-def refuse_unknown(names: Iterable[str]) -> None:
-    """Raise UserErrors for what is no training setting, with the nearest that is one."""
-    known = list(get_type_hints(TrainSettings))
-    errors = [
-        UserError("there is no such training setting", name, f"known: {', '.join(near or known)}")
-        for name in names
-        if name not in known
-        for near in [get_close_matches(name, known)]
-    ]
-    if errors:
-        raise UserErrors(errors)
 
 
 def refuse_other_filter(config: ConfigFile, filter: Filter, path: Path) -> None:

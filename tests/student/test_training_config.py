@@ -67,9 +67,10 @@ def test_null_is_a_value_where_a_setting_may_have_none(written: Callable[[str], 
         ("trainings: {}", "trainings: unknown key, did you mean 'training'"),
         ("model:\n  name: x\n  hidden: 3", r":3: model\.hidden: unknown key"),
         ("training: {epochs: many}", "valid integer"),
+        ("training: {patience: true}", r":1: training\.patience: true is no number"),
         ("training: {model_name: x}", "model_name: unknown key"),
         ("training: {checkpoint_dir: x}", "checkpoint_dir: unknown key"),
-        ("training: {method: magic}", "method"),
+        ("training: {method: magic}", "method: 'magic' is not"),
     ],
 )
 def test_mistakes_are_told_with_their_lines(
@@ -125,5 +126,38 @@ def test_what_a_program_gives_is_read_as_the_command_line_is() -> None:
     assert resolved(filter_, None, {"batch_size": "auto"}).fit_batch
     with pytest.raises(UserErrors) as caught:
         resolved(filter_, None, {"epoch": 3, "learning_rat": 1e-4, "epochs": 2})
-    assert [error.where for error in caught.value.errors] == ["epoch", "learning_rat"]
-    assert "known: epochs" in str(caught.value) and "learning_rate" in str(caught.value)
+    assert [error.what for error in caught.value.errors] == [
+        "epoch: unknown key, did you mean 'epochs'?",
+        "learning_rat: unknown key, did you mean 'learning_rate'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"learning_rate": "2e-5"}, {"learning_rate": 2e-5}),  # YAML 1.1: a text
+        ({"epochs": "3"}, {"epochs": 3}),
+        ({"max_length": 64, "dropout": 0}, {"max_length": 64, "dropout": 0.0}),
+    ],
+)
+def test_a_setting_by_name_has_its_own_type(
+    given: dict[str, object], read: dict[str, object]
+) -> None:
+    settings = resolved(resolve_filter("uplifting", ROOT), None, given)
+    assert {name: getattr(settings, name) for name in read} == read
+    assert all(type(getattr(settings, name)) is type(value) for name, value in read.items())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epochs": 1.5, "lora_rank": 4.5}, r"epochs: .*integer(?s:.)*lora_rank: .*integer"),
+        ({"learning_rate": "fast"}, "learning_rate: .*number"),
+        ({"patience": True}, "patience: true is no number"),
+        ({"method": "magic"}, "method: 'magic' is not .*'full'"),
+        ({"batch_size": "auto", "fit_batch": False}, "leave one of them out"),
+    ],
+)
+def test_a_setting_of_another_type_is_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(UserErrors, match=message):
+        resolved(resolve_filter("uplifting", ROOT), None, given)
