@@ -187,7 +187,7 @@ def course_of_training(epochs: Sequence[Epoch]) -> Markup:
         _kept(epochs),
         lines,
         ticks,
-        f"; epoch {kept} was kept" if kept else "",
+        f"; epoch {kept} was kept" if kept and len(epochs) > 1 else "",
     )
 
 

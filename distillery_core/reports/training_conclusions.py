@@ -67,11 +67,14 @@ def conclusions(training: Training | None, record: Record | None) -> list[Conclu
 
 
 def _not_judged(training: Training) -> Conclusion:
+    numbers = f"Its validation MAE is {fixed(training.kept_epoch.val['mae'])}"
+    chosen = (
+        ", and its epoch was chosen by the validation articles, so that this number flatters it"
+    )
     return Conclusion(
         "This model has not been judged.",
-        f"Its validation MAE is {fixed(training.kept_epoch.val['mae'])}, and its checkpoint was "
-        "chosen by the validation articles, so that this number flatters it. Whether it may be "
-        "used, the evaluation on the test articles says.",
+        f"{numbers}{chosen if len(training.epochs) > 1 else ''}. "
+        "Whether it may be used, the evaluation on the test articles says.",
     )
 
 

@@ -72,11 +72,16 @@ def _overall_metrics(folder: Path, training: Training) -> Plot:
 
     plot = Plot(
         "overall_metrics.png",
-        f"{' and '.join(word for _, word in names)} by epoch; epoch {training.kept} was kept.",
+        f"{' and '.join(word for _, word in names)} by epoch{_which(training)}.",
         "; ".join(_told(training, key, word) for key, word in names),
     )
     figure(folder / plot.name, draw, 1, len(names), (3.6 * len(names), 3.2))
     return plot
+
+
+def _which(training: Training) -> str:
+    """Of one epoch there was nothing to choose."""
+    return f"; epoch {training.kept} was kept" if len(training.epochs) > 1 else ""
 
 
 def _loss_curves(folder: Path, training: Training) -> Plot | None:
@@ -84,7 +89,7 @@ def _loss_curves(folder: Path, training: Training) -> Plot | None:
         return None
     plot = Plot(
         "loss_curves.png",
-        f"Loss by epoch, on training and validation articles; epoch {training.kept} was kept.",
+        f"Loss by epoch, on training and validation articles{_which(training)}.",
         _told(training, "loss", "loss"),
     )
 

@@ -18,6 +18,7 @@ review.py   people judge articles, blind           review_page.py the same on a 
 report.py   reports as they stand, as a page       pull_request.py what a pull request changes
 base_files.py files as they were at a commit
 report_training.py plots, Word report              publish.py   a model to the hub and back
+evaluation_folder.py where the report on a model lies
 training_folders.py one training run a folder, its checkpoints apart
 versions.py  the incumbent, and all other versions
 provider_batch.py label by provider batches, behind the same gate

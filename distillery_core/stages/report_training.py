@@ -7,6 +7,7 @@ it is not, what is left out is said.
 from __future__ import annotations
 
 import re
+import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +15,17 @@ from pathlib import Path
 from distillery_core.errors import UserError
 from distillery_core.files import write_text
 from distillery_core.filters import Filter, list_filters, load_filter
-from distillery_core.reports.record import Record
+from distillery_core.reports.record import Record, record_of
 from distillery_core.reports.training_document import write_document
 from distillery_core.reports.training_plots import OF_TEST, OF_TRAINING, write_training_plots
 from distillery_core.reports.training_record import Training, TrainingReport, read_training
 from distillery_core.reports.training_summary import training_summary
 from distillery_core.reports.word import need_docx
+from distillery_core.stages.evaluation_folder import evaluation_folder, is_own_model
+from distillery_core.stages.gates import REPORTS
 from distillery_core.stages.project import Project
 from distillery_core.stages.report import report_states
+from distillery_core.verdicts.front_matter import read_report
 
 HISTORY, METADATA = "training_history.json", "training_metadata.json"
 SUMMARY = "training_summary.txt"
@@ -130,6 +134,24 @@ def record_of_model(
     return state.record, ""
 
 
+def _record_beside(
+    project: Project, filter: Filter, model: Path, model_sha256: str
+) -> tuple[Record | None, str]:
+    """As `record_of_model`, of a model that is not the filter's own: its report lies elsewhere."""
+    path = evaluation_folder(project, filter, model) / REPORTS["evaluation"]
+    place = shlex.quote(project.relative(model))
+    command = f"distillery evaluate --filter {filter.label} --model-dir {place}"
+    if not path.exists():
+        return None, f"the model has not been evaluated ({command})"
+    try:
+        record = record_of(path, read_report(path))
+    except UserError as error:
+        return None, f"the evaluation is not whole: {error.where}: {error.what}"
+    if record is None or record.evidence.get("model_sha256") != model_sha256:
+        return None, f"the evaluation at hand is of another model ({command})"
+    return record, ""
+
+
 def _gathered(
     project: Project, filter: Filter | None, history: Path | None, metadata: Path | None
 ) -> TrainingReport:
@@ -146,11 +168,21 @@ def _gathered(
         _refuse_other(training, filter, metadata)
     record, why = None, "the filter is not in this project, and so no evaluation of its model"
     if filter is not None:
-        hashes = training.facts.hashes
-        record, why = record_of_model(project, filter, hashes.get("model_sha256"))
+        record, why = _judged(project, filter, training, history.parent / "model")
     if record is None:
         missing.append(f"results on test articles: {why}")
     return TrainingReport(name, version, training, filter, record, tuple(missing))
+
+
+def _judged(
+    project: Project, filter: Filter, training: Training, model: Path
+) -> tuple[Record | None, str]:
+    """The record of a run's model, which lies in the filter's folder or where the run left it."""
+    digest = training.facts.hashes.get("model_sha256")
+    own = record_of_model(project, filter, digest)
+    if own[0] is not None or digest is None or is_own_model(project, filter, model):
+        return own
+    return _record_beside(project, filter, model, digest)
 
 
 def _files(

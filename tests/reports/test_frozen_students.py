@@ -14,6 +14,7 @@ from distillery_core.filters import load_filter
 from distillery_core.reports.hub_card import Card, Licence, Reading, render_card
 from distillery_core.reports.record import read_record
 from distillery_core.reports.training_document import write_document
+from distillery_core.reports.training_plots import write_training_plots
 from distillery_core.reports.training_record import TrainingReport, read_training
 from distillery_core.reports.training_summary import training_summary
 from distillery_core.stages.project import Project
@@ -73,6 +74,21 @@ def test_base_and_head_are_told_apart(report: Report, tmp_path: Path) -> None:
     assert text.endswith("It was solved for in one step. It took 2 min 0 s.")
     assert rows["Method"] == "frozen (ridge)" and "Seed" in rows
     assert not {"Epochs at most", "Steps"} & set(rows)
+
+
+def test_where_there_was_one_epoch_none_was_chosen(report: Report, tmp_path: Path) -> None:
+    def unjudged(maes: list[float], **of_run: Any) -> str:
+        return training_summary(replace(report(maes, **of_run), record=None))
+
+    assert "chosen by" not in unjudged([0.9], **RIDGE)
+    assert "flatters" in unjudged(MANY, **MLP)
+
+    def captions(maes: list[float], **of_run: Any) -> str:
+        plots = write_training_plots(tmp_path, report(maes, **of_run).training, None)
+        return " ".join(plot.caption for plot in plots)
+
+    assert "was kept" not in captions([0.9], **RIDGE)
+    assert captions(MANY, **MLP).count("epoch 100 was kept") == 2
 
 
 def test_a_trained_base_is_told_as_before(report: Report, tmp_path: Path) -> None:

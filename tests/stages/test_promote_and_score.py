@@ -94,7 +94,8 @@ def test_judging_a_model_from_elsewhere_leaves_report_and_approval(judged: Proje
     assert (found.own, found.judged.report_path.parent) == (False, other)
     assert found.predictions == other / "predictions_test.jsonl"
     text = found.judged.report_path.read_text(encoding="utf-8")
-    assert "This is not the filter's own model" in text and "distillery approve" not in text
+    assert "This is not the filter's own model" in text
+    assert "distillery approve" not in text and "gate check" not in text
     aside = evaluate.evaluate(judged, crisis(judged), model_dir=home / "aside", mlflow=False)
     place = aside.judged.report_path.parent
     assert place.parent == judged.reports_dir(crisis(judged)) and place.name.startswith("aside-")

@@ -9,6 +9,7 @@ import pytest
 from distillery_core.cli.main import main
 from distillery_core.errors import UserError
 from distillery_core.filters import load_filter
+from distillery_core.reports.record import read_record
 from distillery_core.stages.project import Project
 from distillery_core.stages.report_training import plot_training, write_training_report
 from tests.reports.training_files import write_run
@@ -67,6 +68,27 @@ def test_a_document_leaves_the_plots_of_another_run_as_they_are(
     assert written.files == (output,) and output.is_file()
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in (trained.root / "reports").iterdir()] == [folder.name]
+
+
+def test_a_run_elsewhere_has_its_evaluation_beside_its_model(
+    trained: Project, tmp_path: Path
+) -> None:
+    """The filter's own folder holds the evaluation of the filter's own model."""
+    home, other = trained.root / HOME, tmp_path / "seed two"
+    digest = read_record(home / "model_evaluation.json").evidence["model_sha256"]
+    history = write_run(other, hashes={"model_sha256": digest})
+    (other / "model").mkdir()
+    for name in ("model_evaluation.md", "model_evaluation.json"):
+        (home / name).rename(other / name)
+    assert plot_training(trained, history=history).missing == ()
+
+    report = other / "model_evaluation.md"
+    report.write_text(report.read_text(encoding="utf-8") + "edited\n", encoding="utf-8")
+    assert "the evaluation is not whole" in plot_training(trained, history=history).missing[0]
+
+    report.unlink()
+    [line] = plot_training(trained, history=history).missing
+    assert f"distillery evaluate --filter floods:v1 --model-dir '{other}/model'" in line
 
 
 def test_an_edited_evaluation_is_not_shown(trained: Project) -> None:
