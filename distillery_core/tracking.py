@@ -21,21 +21,43 @@ from distillery_core.errors import UserError
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 LOCAL_STORE = Path(".distillery") / "mlflow.db"
 LOCAL_ARTIFACTS = Path(".distillery") / "mlflow-artifacts"
-_FIRST_CALL = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+# A busy server may ask for a wait of any length; the pause between tries is decided here.
+_OWN_WAITS = {"MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false"}
+_FIRST_CALL = _OWN_WAITS | {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+}
 """How long a server may keep the first question waiting, in seconds and further tries. MLflow's own
 patience, 120 and 7, is minutes of silence where nobody answers."""
-_LATER_CALL = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "15", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+_LATER_CALL = _OWN_WAITS | {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+}
 """The same for one that has answered before: training waits while a record is on its way."""
 _RETRY_AFTER_S = 60.0
 """Pause before a lost server is tried again: the wait for one that stays away is paid at most once
 a minute, and one that was away for minutes gets the records of the hours that follow."""
+_NO_ANSWER = frozenset({429, 502, 503, 504})
+"""What a proxy, or a server that asks to be left alone, answers to every record alike."""
+# MLflow prints links to a run that ends on stdout, where only a verb's own results belong.
+_NO_LINKS = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 _MOST_CHARS = 6000
 
 log = logging.getLogger(__name__)
 
 
 class Tracker(Protocol):
-    """What a stage tells about its run. Values that are None are left out."""
+    """What a stage tells about its run. Values that are None are left out.
+
+    Only `open` can stop a stage; a record that cannot be sent is a warning.
+    """
+
+    def open(self) -> None:
+        """Open the run: called once the input is accepted, before the work that takes long.
+
+        Raises:
+            UserError: the server or store cannot be reached.
+        """
 
     def params(self, values: Mapping[str, Any]) -> None:
         """What was asked for, once per name."""
@@ -52,6 +74,9 @@ class Tracker(Protocol):
 
 class NoTracker:
     """Tracks nothing."""
+
+    def open(self) -> None:
+        """There is none."""
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Drop them."""
@@ -77,8 +102,8 @@ class MlflowTracker:
     tried again with the first record after a pause, and with the end of the run.
 
     Args:
-        open_run: gives an mlflow.MlflowClient and the id of an open run; called with the first
-            record.
+        open_run: gives an mlflow.MlflowClient and the id of an open run, or raises UserError;
+            called by `open`, or else with the first record.
     """
 
     def __init__(self, open_run: Callable[[], tuple[Any, str]]) -> None:
@@ -97,11 +122,15 @@ class MlflowTracker:
         """The run, opened if it was not yet."""
         return self._run()[1]
 
+    def open(self) -> None:
+        """Open the run, if it was not yet."""
+        self._run()
+
     def end(self, status: str) -> None:
         """Close the run, if one was opened."""
         if self._opened is not None:
-            client, run_id = self._opened
-            self._safely(lambda: client.set_terminated(run_id, status=status), is_last=True)
+            with _variables(_NO_LINKS):
+                self._send(lambda to, run: to.set_terminated(run, status=status), is_last=True)
 
     def _run(self) -> tuple[Any, str]:
         if self._opened is None:
@@ -113,8 +142,7 @@ class MlflowTracker:
         from mlflow.entities import Param
 
         kept = [Param(k, str(v)[:_MOST_CHARS]) for k, v in values.items() if v is not None]
-        client, run_id = self._run()
-        self._safely(lambda: client.log_batch(run_id, params=kept))
+        self._send(lambda to, run: to.log_batch(run, params=kept))
 
     def metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
         """Log metrics."""
@@ -122,29 +150,25 @@ class MlflowTracker:
 
         now = int(time.time() * 1000)
         kept = [Metric(k, float(v), now, step) for k, v in values.items() if v is not None]
-        client, run_id = self._run()
-        self._safely(lambda: client.log_batch(run_id, metrics=kept))
+        self._send(lambda to, run: to.log_batch(run, metrics=kept))
 
     def text(self, text: str, name: str) -> None:
         """Log a text artefact."""
-        client, run_id = self._run()
-        self._safely(lambda: client.log_text(run_id, text, name))
+        self._send(lambda to, run: to.log_text(run, text, name))
 
     def file(self, path: Path, folder: str = "") -> None:
         """Log a file artefact."""
-        client, run_id = self._run()
-        self._safely(lambda: client.log_artifact(run_id, str(path), folder or None))
+        self._send(lambda to, run: to.log_artifact(run, str(path), folder or None))
 
-    def _safely(self, call: Callable[[], Any], *, is_last: bool = False) -> None:
-        from mlflow.exceptions import MlflowException
-
+    def _send(self, record: Callable[[Any, str], Any], *, is_last: bool = False) -> None:
         if self._is_pausing() and not is_last:
             return
         try:
+            client, run_id = self._run()
             with _variables(_LATER_CALL if self._lost_at is None else _FIRST_CALL):
-                call()
+                record(client, run_id)
             self._lost_at = None
-        except (MlflowException, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the work behind it stands
             if _is_unreachable(error):
                 self._pause(error)
             else:
@@ -188,11 +212,8 @@ def track(
         uri: a tracking server or store; None takes MLFLOW_TRACKING_URI, then the local store.
         enabled: False tracks nothing and does not import MLflow.
 
-    Nothing is opened before the first record, so that a stage that refuses its input leaves no
-    store behind.
-
-    Raises:
-        UserError: at the first record, if the server or store cannot be reached.
+    Nothing is opened before the stage says `open` or sends its first record, so that one that
+    refuses its input leaves no store behind.
     """
     if not enabled:
         yield NO_TRACKER
@@ -268,19 +289,26 @@ def _first_line(error: Exception) -> str:
 
 
 def _is_unreachable(error: BaseException | None) -> bool:
-    """Whether a request got no answer, as opposed to a refusal or a file that cannot be read.
+    """Whether the next record would fare the same: no answer, or none of the server's own.
 
-    MLflow wraps what requests raises; both are OSErrors in part, so the chain of causes decides.
+    As opposed to a refusal or a file that cannot be read. MLflow wraps what requests raises; both
+    are OSErrors in part, so the chain of causes decides.
     """
-    from mlflow.exceptions import RestException
+    from mlflow.exceptions import ERROR_CODE_TO_HTTP_STATUS, MlflowException, RestException
     from requests import ConnectionError as NoConnection
     from requests import Timeout
+    from requests.exceptions import RetryError
 
+    if isinstance(error, UserError | NoConnection | Timeout | RetryError):
+        return True
+    if (
+        isinstance(error, MlflowException)
+        and ERROR_CODE_TO_HTTP_STATUS.get(error.error_code) in _NO_ANSWER
+    ):
+        return True
     if error is None or isinstance(error, RestException):
         return False
-    return isinstance(error, NoConnection | Timeout) or _is_unreachable(
-        error.__cause__ or error.__context__
-    )
+    return _is_unreachable(error.__cause__ or error.__context__)
 
 
 def bounded_waits() -> AbstractContextManager[None]:

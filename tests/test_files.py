@@ -27,7 +27,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path
 def test_files_are_readable_by_others_as_the_umask_says(tmp_path: Path) -> None:
     target = tmp_path / "a" / "report.md"
     files.write_text(target, "text")
-    assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~files._umask()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~files.umask()
 
 
 def test_json_refuses_nan(tmp_path: Path) -> None:

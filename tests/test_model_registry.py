@@ -16,7 +16,7 @@ def tracked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with one tracked run."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with track("train", tmp_path) as tracker:
-        tracker.params({"epochs": 1})
+        tracker.open()
     return tmp_path
 
 
@@ -46,11 +46,11 @@ def test_promotions_and_a_rollback_move_the_alias(tracked: Path) -> None:
 
 @pytest.mark.slow
 def test_a_registry_that_does_not_answer_stops_no_promotion(
-    tracked: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     caplog.set_level("WARNING", logger="distillery_core.model_registry")
     began = time.monotonic()
-    assert register_promoted(tracked, "crisis", tracked / "a", {"model_sha256": "a"}) is None
+    assert register_promoted(tmp_path, "crisis", tmp_path / "a", {"model_sha256": "a"}) is None
     assert time.monotonic() - began < 60, "MLflow's own patience is minutes"
     assert "registry did not take the promotion" in caplog.text

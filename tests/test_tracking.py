@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 from distillery_core import tracking
 from distillery_core.errors import UserError
 from distillery_core.tracking import NO_TRACKER, MlflowTracker, store_uri, track
+from tests.mlflow_server import END, FIND, OPENING, READ, RECORD, RUN_ID, MlflowServer
 
 
 @pytest.fixture(autouse=True)
 def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server of the user's; and tries follow each other at once, where MLflow sleeps between."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +95,7 @@ def test_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
         pytest.raises(UserError, match="MLflow cannot be reached"),
         track("x", tmp_path, uri="nonsense://server") as tracker,
     ):
-        tracker.params({"epochs": 3})
+        tracker.open()
 
 
 @pytest.mark.parametrize("listens", [False, True], ids=["nobody listens", "nobody answers"])
@@ -104,6 +103,7 @@ def test_a_server_that_cannot_be_reached_is_said_soon(
     listens: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(tracking._FIRST_CALL, "MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setitem(tracking._FIRST_CALL, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     began = time.monotonic()
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -114,13 +114,13 @@ def test_a_server_that_cannot_be_reached_is_said_soon(
             pytest.raises(UserError, match=r"MLflow cannot be reached(?s:.)*--no-mlflow"),
             track("x", tmp_path, uri=server) as tracker,
         ):
-            tracker.params({"epochs": 3})
+            tracker.open()
     assert time.monotonic() - began < 15
     assert not [name for name in tracking._FIRST_CALL if name in os.environ]
 
 
 def test_the_users_own_patience_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    own, other = tracking._FIRST_CALL
+    own, other = "MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
     monkeypatch.setenv(own, "60")
     with tracking._variables(tracking._FIRST_CALL):
         assert os.environ[own] == "60"
@@ -201,145 +201,194 @@ def test_a_parameter_that_the_user_set_otherwise_costs_only_itself(
     assert len(ours(told)) == 1
 
 
-class TakesRuns(BaseHTTPRequestHandler):
-    """As much of an MLflow server as a run asks for."""
-
-    asked: ClassVar[list[str]] = []
-    refuses: ClassVar[list[str]] = []
-    """What the next question for each of these is answered with: 400."""
-
-    def do_GET(self) -> None:
-        self._answer({"experiment": {"experiment_id": "1", "name": "distillery"}})
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        info = {"run_id": "0" * 32, "status": "RUNNING"}
-        self._answer({"run": {"info": info, "data": {}}, "run_info": info})
-
-    def _answer(self, body: dict[str, object]) -> None:
-        question = self.path.rpartition("/mlflow/")[2].partition("?")[0]
-        # MLflow reads the run before it closes it, for a link that it prints.
-        if question != "runs/get":
-            self.asked.append(question)
-        is_refused = question in self.refuses
-        if is_refused:
-            self.refuses.remove(question)
-            body = {"error_code": "INVALID_PARAMETER_VALUE", "message": "no such thing"}
-        sent = json.dumps(body).encode()
-        self.send_response(400 if is_refused else 200)
-        self.send_header("Content-Length", str(len(sent)))
-        self.end_headers()
-        self.wfile.write(sent)
-
-    def log_message(self, format: str, *values: object) -> None:
-        """Nothing."""
-
-
-OPENING = ["experiments/get-by-name", "runs/create"]
-RECORD, END = "runs/log-batch", "runs/update"
-
-
-@contextmanager
-def serving(port: int = 0) -> Iterator[int]:
-    """A server for the block, at this port of the loopback interface; nobody listens afterwards."""
-    with ThreadingHTTPServer(("127.0.0.1", port), TakesRuns) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-
-
 @pytest.fixture
-def asked() -> list[str]:
-    """The questions that servers of this test were asked."""
-    TakesRuns.asked.clear()
-    TakesRuns.refuses.clear()
-    return TakesRuns.asked
+def server() -> MlflowServer:
+    return MlflowServer()
+
+
+def refusal(code: str) -> tuple[int, dict[str, str]]:
+    """As MLflow's server refuses something."""
+    return 400, {"error_code": code, "message": "no such thing"}
 
 
 def test_a_server_that_refuses_one_record_gets_the_next(
-    tmp_path: Path, told: pytest.LogCaptureFixture, asked: list[str]
+    tmp_path: Path, told: pytest.LogCaptureFixture, server: MlflowServer
 ) -> None:
-    TakesRuns.refuses.append(RECORD)
-    with serving() as port, track("refused", tmp_path, uri=f"http://127.0.0.1:{port}") as tracker:
+    server.answers[RECORD] = [refusal("INVALID_PARAMETER_VALUE")]
+    with server.serving() as uri, track("refused", tmp_path, uri=uri) as tracker:
         tracker.params({"epochs": 3})
         tracker.metrics({"val/mae": 1.0}, 1)
-    assert asked == [*OPENING, RECORD, RECORD, END]
+    assert server.asked == [*OPENING, RECORD, RECORD, END]
     assert len(ours(told)) == 1
     assert "it is left out, others are sent" in told.text
     assert "no such thing" in told.text
 
 
 def test_a_server_that_goes_away_costs_seconds_and_one_warning(
-    tmp_path: Path, told: pytest.LogCaptureFixture, asked: list[str]
+    tmp_path: Path, told: pytest.LogCaptureFixture, server: MlflowServer
 ) -> None:
-    """MLflow's own patience with a port that nobody listens on any more is minutes a record."""
     with ExitStack() as stack:
-        port = stack.enter_context(serving())
-        with track("loses", tmp_path, uri=f"http://127.0.0.1:{port}") as tracker:
+        uri = stack.enter_context(server.serving())
+        with track("loses", tmp_path, uri=uri) as tracker:
             assert isinstance(tracker, MlflowTracker)
-            assert tracker.run_id == "0" * 32
+            assert tracker.run_id == RUN_ID
             stack.close()
             began = time.monotonic()
-            tracker.params({"epochs": 3})
-            for epoch in range(1, 30):
-                tracker.metrics({"val/mae": 1.0}, epoch)
-            tracker.file(Path(__file__))
-    assert time.monotonic() - began < 60
-    assert asked == OPENING
+            record_much(tracker)
+    assert time.monotonic() - began < 15
+    assert server.asked == OPENING
     assert len(ours(told)) == 1, "the end is tried, and adds no warning"
     assert "MLflow cannot be reached; records are left out until it answers" in told.text
     assert not [name for name in tracking._LATER_CALL if name in os.environ]
 
 
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_proxy_that_answers_for_a_server_that_is_away(
+    status: int, tmp_path: Path, told: pytest.LogCaptureFixture, server: MlflowServer
+) -> None:
+    """It asks for an hour's wait, and MLflow's own patience is eight tries of every record."""
+    began = time.monotonic()
+    with server.serving() as uri, track("loses", tmp_path, uri=uri) as tracker:
+        tracker.open()
+        server.proxy = status
+        record_much(tracker)
+    assert time.monotonic() - began < 15
+    assert server.asked == [*OPENING, RECORD, RECORD, RECORD, END, END]
+    assert len(ours(told)) == 1
+    assert "MLflow cannot be reached; records are left out until it answers" in told.text
+    assert f"too many {status} error responses" in told.text
+
+
+def test_a_proxy_before_a_server_that_never_was_there(tmp_path: Path, server: MlflowServer) -> None:
+    server.proxy = 503
+    with (
+        server.serving() as uri,
+        pytest.raises(UserError, match=r"MLflow cannot be reached(?s:.)*--no-mlflow"),
+        track("x", tmp_path, uri=uri) as tracker,
+    ):
+        tracker.open()
+    assert server.asked == [FIND, FIND]
+
+
+@pytest.mark.parametrize("code", ["TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"])
+def test_a_server_that_asks_to_be_left_alone_is(
+    code: str, tmp_path: Path, told: pytest.LogCaptureFixture, server: MlflowServer
+) -> None:
+    server.answers[RECORD] = [refusal(code)]
+    with server.serving() as uri, track("busy", tmp_path, uri=uri) as tracker:
+        record_much(tracker)
+    assert server.asked == [*OPENING, RECORD, END]
+    assert len(ours(told)) == 1
+    assert "MLflow cannot be reached; records are left out until it answers" in told.text
+
+
+def record_much(tracker: tracking.Tracker) -> None:
+    tracker.params({"epochs": 3})
+    for epoch in range(1, 30):
+        tracker.metrics({"val/mae": 1.0}, epoch)
+    tracker.file(Path(__file__))
+
+
+@pytest.mark.parametrize(("proxy", "tries"), [(503, 2), (0, 1)], ids=["away", "refuses"])
+def test_records_of_a_stage_that_opened_nothing_stop_it_no_more_than_others(
+    proxy: int, tries: int, tmp_path: Path, told: pytest.LogCaptureFixture, server: MlflowServer
+) -> None:
+    """A student backend of somebody else's may record only what it has trained."""
+    server.proxy = proxy
+    server.answers[FIND] = [refusal("PERMISSION_DENIED")]
+    with server.serving() as uri, track("late", tmp_path, uri=uri) as tracker:
+        record_much(tracker)
+    assert server.asked == [FIND] * tries
+    assert len(ours(told)) == 1
+    assert "MLflow cannot be reached; records are left out until it answers" in told.text
+
+
+@pytest.mark.parametrize(("question", "strange"), [(RECORD, ["no MLflow"]), (END, {"run_info": 5})])
+def test_an_answer_that_nobody_understands_costs_only_itself(
+    question: str,
+    strange: object,
+    tmp_path: Path,
+    told: pytest.LogCaptureFixture,
+    server: MlflowServer,
+) -> None:
+    """The second one is an error of MLflow's parser, which no exception of MLflow's wraps."""
+    server.answers[question] = [(200, strange)]
+    with server.serving() as uri, track("odd", tmp_path, uri=uri) as tracker:
+        tracker.metrics({"val/mae": 1.0}, 1)
+        tracker.metrics({"val/mae": 0.9}, 2)
+    assert server.asked == [*OPENING, RECORD, RECORD, END]
+    assert len(ours(told)) == 1
+
+
 def test_a_server_that_comes_back_gets_records_after_the_pause(
     tmp_path: Path,
     told: pytest.LogCaptureFixture,
-    asked: list[str],
+    server: MlflowServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(tracking._LATER_CALL, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with ExitStack() as stack:
-        port = stack.enter_context(serving())
-        with track("returns", tmp_path, uri=f"http://127.0.0.1:{port}") as tracker:
+        uri = stack.enter_context(server.serving())
+        with track("returns", tmp_path, uri=uri) as tracker:
             tracker.params({"epochs": 3})
             stack.close()
             tracker.metrics({"val/mae": 3.0}, 1)
-            stack.enter_context(serving(port))
+            stack.enter_context(server.serving(port_of(uri)))
             tracker.metrics({"val/mae": 2.0}, 2)
-            assert asked == [*OPENING, RECORD], "none is sent during the pause"
+            assert server.asked == [*OPENING, RECORD], "none is sent during the pause"
             with monkeypatch.context() as after_the_pause:
                 after_the_pause.setattr(tracking, "_RETRY_AFTER_S", 0.0)
                 tracker.metrics({"val/mae": 1.0}, 3)
             tracker.metrics({"val/mae": 0.9}, 4)
-    assert asked == [*OPENING, RECORD, RECORD, RECORD, END]
+    assert server.asked == [*OPENING, RECORD, RECORD, RECORD, END]
     assert len(ours(told)) == 1
 
 
 def test_a_run_is_closed_where_the_server_comes_back_before_the_end(
-    tmp_path: Path,
-    told: pytest.LogCaptureFixture,
-    asked: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, told: pytest.LogCaptureFixture, server: MlflowServer
 ) -> None:
-    monkeypatch.setitem(tracking._LATER_CALL, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with ExitStack() as stack:
-        port = stack.enter_context(serving())
-        with track("closes", tmp_path, uri=f"http://127.0.0.1:{port}") as tracker:
+        uri = stack.enter_context(server.serving())
+        with track("closes", tmp_path, uri=uri) as tracker:
             tracker.params({"epochs": 3})
             stack.close()
             tracker.metrics({"val/mae": 1.0}, 1)
-            stack.enter_context(serving(port))
-    assert asked == [*OPENING, RECORD, END]
+            stack.enter_context(server.serving(port_of(uri)))
+    assert server.asked == [*OPENING, RECORD, END]
     assert len(ours(told)) == 1
+
+
+def port_of(uri: str) -> int:
+    return int(uri.rpartition(":")[2])
+
+
+@pytest.mark.parametrize("wish", [None, "false"], ids=["by default", "the user wants links"])
+def test_links_to_the_run_are_no_result_of_a_verb(
+    wish: str | None,
+    tmp_path: Path,
+    server: MlflowServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
+    monkeypatch.delenv(name, raising=False)
+    if wish is not None:
+        monkeypatch.setenv(name, wish)
+    with server.serving() as uri, track("ends", tmp_path, uri=uri) as tracker:
+        tracker.open()
+    printed = capsys.readouterr().out
+    if wish is None:
+        assert (printed, server.asked) == ("", [*OPENING, END])
+        assert name not in os.environ
+    else:
+        assert "View run a run at: http://127.0.0.1" in printed
+        assert READ in server.asked
 
 
 def test_off_is_off() -> None:
     code = (
         "import sys; from pathlib import Path; from distillery_core.tracking import track\n"
         "with track('x', Path('.'), enabled=False) as tracker:\n"
-        "    tracker.params({'a': 1}); tracker.metrics({'b': 1.0}, 1)\n"
+        "    tracker.open(); tracker.params({'a': 1}); tracker.metrics({'b': 1.0}, 1)\n"
         "    tracker.text('t', 'n'); tracker.file(Path('f'))\n"
         "assert 'mlflow' not in sys.modules"
     )

@@ -23,6 +23,7 @@ from distillery_core.errors import UserError
 from distillery_core.files import write_text
 from distillery_core.filters.filter import Filter
 from distillery_core.filters.score_rules import tier
+from distillery_core.tracking import NO_TRACKER, Tracker
 from distillery_core.types import Article, Progress, silent
 from distillery_core.verdicts.front_matter import read_report
 
@@ -55,6 +56,7 @@ def evaluate_model(
     own: bool = True,
     cache_dir: Path | None = None,
     threads: int | None = None,
+    tracker: Tracker = NO_TRACKER,
     progress: Progress = silent,
 ) -> Evaluated:
     """Evaluate a trained model on its dataset's test split and write `model_evaluation.md`.
@@ -74,9 +76,11 @@ def evaluate_model(
         people: what people judged; their scores of test articles are shown beside the others.
         own: whether it is the filter's own model, which alone can be approved and promoted.
         cache_dir: where training keeps features of articles.
+        tracker: its run is opened before the work begins; what to record of it is the caller's.
 
     Raises:
-        UserError: model, dataset or training record are missing or belong to another filter.
+        UserError: model, dataset or training record are missing or belong to another filter, or
+            the tracker cannot be reached.
         CheckFailed: the model predicts something that is not a number, or the incumbent that was
             asked for cannot be compared.
     """
@@ -90,6 +94,7 @@ def evaluate_model(
         others=others,
         cache_dir=cache_dir,
         threads=threads,
+        tracker=tracker,
         progress=progress,
     )
     evidence = _with_known_speed(found.evidence, folder, project)

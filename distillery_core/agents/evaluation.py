@@ -25,7 +25,7 @@ from distillery_core.agents.reader import Reader
 from distillery_core.agents.reading import Lowering, read_evidence
 from distillery_core.filters.filter import Filter
 from distillery_core.reports import plots
-from distillery_core.verdicts.decision import decide
+from distillery_core.verdicts.decision import Decision, decide
 
 AGENT = "model_evaluation"
 ROUND = "evaluation"
@@ -55,8 +55,8 @@ def judge_evaluation(
     overrides = filter.config.deployment.criteria
     table = agent.table(ROUND, overrides, filter.folder / "config.yaml")
     measured = evaluation_measurements(evidence, filter.operating_point)
-    context = {**_context(agent, filter, evidence, measured), "own": own}
     computed = decide(table, measured, evidence.kind)
+    context = {**_context(agent, filter, evidence, measured, computed), "own": own}
     settings = agent.declared.reading
     worst = figures.worst_articles(evidence, settings.worst)
     shown = evaluation_text(filter, computed, context, worst, settings)
@@ -81,7 +81,11 @@ def judge_evaluation(
 
 
 def _context(
-    agent: Agent, filter: Filter, evidence: EvaluationEvidence, measured: Measured
+    agent: Agent,
+    filter: Filter,
+    evidence: EvaluationEvidence,
+    measured: Measured,
+    computed: Decision,
 ) -> dict[str, Any]:
     """Everything the template shows that is no line of the table."""
     metadata = evidence.metadata
@@ -89,7 +93,7 @@ def _context(
     noise = [one.noise for one in dimensions if one.noise is not None]
     floor = sum(noise) / len(noise) if noise else None
     return {
-        **figures.action_facts(evidence, measured),
+        **figures.action_facts(evidence, measured, computed),
         "date": evidence.date,
         "kind": evidence.kind,
         "kind_reason": evidence.kind_reason,

@@ -12,6 +12,7 @@ from distillery_core.agents.calibration_lines import Measured
 from distillery_core.agents.evaluation_evidence import EvaluationEvidence, TestArticle
 from distillery_core.agents.evaluation_lines import dimension_maes
 from distillery_core.reports.markdown import cut, one_line
+from distillery_core.reports.more_epochs import still_gaining
 from distillery_core.student.bootstrap import Interval, bootstrap_means
 from distillery_core.student.metrics import (
     BANDS,
@@ -27,6 +28,8 @@ from distillery_core.student.metrics import (
     within,
 )
 from distillery_core.student.recorded import frozen_head
+from distillery_core.student.selection import chosen_by
+from distillery_core.verdicts.decision import Decision
 
 BEST_BELOW = 0.9
 CHALLENGING_ABOVE = 1.1
@@ -324,21 +327,23 @@ def accuracy(evidence: EvaluationEvidence) -> float:
     return within(evidence.test.predictions, evidence.test.labels)
 
 
-def action_facts(evidence: EvaluationEvidence, measured: Measured) -> dict[str, Any]:
+def action_facts(
+    evidence: EvaluationEvidence, measured: Measured, computed: Decision
+) -> dict[str, Any]:
     """What the actions of agent.yaml name beside their line's own numbers."""
     errors = dimension_maes(evidence.test)
     worst_first = np.argsort(-errors, kind="stable")
     names = [evidence.dimensions[int(at)] for at in worst_first]
     weakest = weakest_band(evidence)
-    head = frozen_head(evidence.metadata)
-    kept_last = evidence.kept_epoch == len(evidence.epochs)
+    head, gains = frozen_head(evidence.metadata), _still_gaining(evidence, computed)
     return {
         "model_name": str(evidence.metadata.get("model_name", "")),
         "kept_epoch": evidence.kept_epoch,
         "epochs_run": len(evidence.epochs),
-        "kept_last": head is None and kept_last,
+        "kept_last": head is None and evidence.kept_epoch == len(evidence.epochs),
+        "still_gaining": head is None and gains,
         "frozen_head": head,
-        "head_kept_last": head == "mlp" and kept_last,
+        "head_still_gaining": head == "mlp" and gains,
         "train_examples": evidence.metadata.get("train_examples"),
         "weakest_band": weakest.band,
         "weakest_band_n": weakest.n,
@@ -350,6 +355,17 @@ def action_facts(evidence: EvaluationEvidence, measured: Measured) -> dict[str, 
         "worst_dimension_mae": float(errors.max()),
         "validation_train_gap": measured["validation_train_gap"].value,
     }
+
+
+def _still_gaining(evidence: EvaluationEvidence, computed: Decision) -> bool:
+    # A history may come from elsewhere: what is no number there counts as not measured.
+    vals = [
+        {name: one for name, one in epoch["val"].items() if isinstance(one, int | float)}
+        for epoch in evidence.epochs
+    ]
+    by = chosen_by(evidence.metadata.get("best_by"), vals)
+    levels = {line.name: line.level.name for line in computed.lines if line.decides}
+    return still_gaining(by, vals, evidence.kept_epoch, len(evidence.val), levels)
 
 
 def weakest_band(evidence: EvaluationEvidence) -> BandError:

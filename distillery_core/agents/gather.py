@@ -40,6 +40,7 @@ from distillery_core.student import baselines
 from distillery_core.student.finding import overall_scores
 from distillery_core.student.metrics import Array, article_errors, mae
 from distillery_core.student.score_calibration import ScoreCalibration
+from distillery_core.tracking import NO_TRACKER, Tracker
 from distillery_core.types import Progress, silent
 
 HISTORY = "training_history.json"
@@ -74,6 +75,7 @@ def gather(
     others: Sequence[OtherVersion] = (),
     cache_dir: Path | None = None,
     threads: int | None = None,
+    tracker: Tracker = NO_TRACKER,
     progress: Progress = silent,
 ) -> Gathered:
     """Everything the evaluation agent judges, measured now.
@@ -84,15 +86,18 @@ def gather(
         no_incumbent: why there is no `incumbent`.
         others: the filter's other versions, of which no result may be a copy.
         cache_dir: where training keeps features of articles; None: none are looked for.
+        tracker: its run is opened once dataset and records are read, before the work begins.
 
     Raises:
-        UserError: model, dataset or records are missing or belong to another filter.
+        UserError: model, dataset or records are missing or belong to another filter, or the
+            tracker cannot be reached.
         CheckFailed: the model predicts something that is not a number, or the incumbent that was
             asked for cannot be compared.
     """
     dataset = _open_dataset(filter, data_dir)
     records = record_dir or model_dir.parent
     record = read_records(records / HISTORY, records / METADATA)
+    tracker.open()
     progress(0, None, "predicting validation and test")
     scored = _score(filter, model_dir, dataset.splits, threads)
     progress(0, None, "fitting the baselines")

@@ -124,6 +124,8 @@ def _outside(error: BaseException) -> int:
 
 
 def _machine_refusal(error: BaseException) -> str | None:
+    if _lacks_memory(error):
+        return _MEMORY_FULL
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         if error.errno in _FULL:
@@ -135,6 +137,17 @@ def _machine_refusal(error: BaseException) -> str | None:
     return None
 
 
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether memory ran out; torch says so in a RuntimeError, the loader of a library's files in
+    an ImportError."""
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    told = isinstance(error, (RuntimeError, ImportError))
+    return told and any(words in str(error).lower() for words in _NO_MEMORY)
+
+
 def _database_refusal(message: str) -> str | None:
     if "is full" in message:
         return _DISK_FULL
@@ -143,6 +156,15 @@ def _database_refusal(message: str) -> str | None:
     return None
 
 
+_NO_MEMORY = (
+    *("allocate memory", "not enough memory", "out of memory"),
+    *("bad_alloc", "failed to map segment"),
+)
+_MEMORY_FULL = (
+    "memory ran out; what was finished before is kept"
+    "\n  -> end other programs, or raise the limit (ulimit -v, or the container's), and run the "
+    "same command again"
+)
 _DISK_FULL = (
     "the disk is full; what was finished before is kept"
     "\n  -> free some space and run the same command again, it goes on from there"

@@ -18,6 +18,7 @@ from distillery_core.errors import CheckFailed, DistilleryError, UserError
 from distillery_core.reports.markdown import cut, one_line
 
 _SAID_CHARS = 300
+_WITHOUT_XET = "with HF_HUB_DISABLE_XET=1 in the environment files go up and down without Xet"
 _LOGIN = "hf auth login, or set HF_TOKEN to a token that may write"
 
 
@@ -173,7 +174,9 @@ class Hub:
             if isinstance(cause, errors.HfHubHTTPError):
                 raise self._refused(name, cause) from error
             told = f"the upload or download did not work: {self._plain(error)}"
-            raise UserError(told, where=self.address(name)) from error
+            # Named in the address that Xet asks, or in that of its storage.
+            hint = _WITHOUT_XET if "xet" in told.lower() else None
+            raise UserError(told, where=self.address(name), hint=hint) from error
 
     def _refused(self, name: str, error: Any) -> UserError:
         """The hub's answer in words: 401, 403 and 409 are what users meet."""

@@ -10,6 +10,7 @@ html.py        markdown as HTML that cannot run             page.py        one p
 comment.py     a pull request's comment and check
 training_record.py a run's own files, checked   training_plots.py how it went, as PNG
 training_conclusions.py what follows by rule     training_summary.py the numbers as text
+more_epochs.py whether more may be advised
 training_document.py the Word report             training_tables.py its tables of results
 word.py        a Word document's parts
 hub_card.py    the card of a published model     calibration_words.py which scores an error is of

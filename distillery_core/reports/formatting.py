@@ -32,6 +32,12 @@ def integer(value: float | None) -> str:
     return NONE if value is None or not math.isfinite(value) else f"{round(value):,}"
 
 
+def counted(value: float | None, word: str) -> str:
+    """A count with its word: `1 score`, `12 scores`."""
+    text = integer(value)
+    return f"{text} {word}" if text == "1" else f"{text} {word}s"
+
+
 def money(usd: float | None) -> str:
     """US dollars: $0.0123 for small amounts, $12.30 for others."""
     if usd is None or not math.isfinite(usd):

@@ -170,6 +170,7 @@ def _context(card: Card) -> dict[str, Any]:
         "description": config.filter.description,
         "dimensions": filter.dimensions,
         "labelled_by": labelled_by(card.training),
+        "oracles": len(card.training.facts.labelled_by) if card.training else 0,
         "usage": Markup(usage(card)).rstrip(),  # noqa: S704  # made of numbers and a checked name
         "calibrated": card.reading.calibrated,
         "max_chars": card.reading.max_chars,

@@ -93,6 +93,7 @@ def environment() -> Any:
         finalize=_finished,
     )
     made.filters.update({name: _as_markup(function) for name, function in _FORMATS.items()})
+    made.filters.update(counted=formatting.counted)  # a word of the template: escaped as any text
     made.filters.update(md=_md, words=_words, code=_code, code_block=code_block, table=_table)
     return made
 

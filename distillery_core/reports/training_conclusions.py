@@ -5,12 +5,13 @@ Whether something is good is read from the lines of the verdict; no limit is set
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
 
 from distillery_core.reports.calibration_words import deployed, own
-from distillery_core.reports.formatting import fixed, integer, money, percent, signed
+from distillery_core.reports.formatting import counted, fixed, integer, money, percent, signed
+from distillery_core.reports.more_epochs import beaten_by_constant, remembers, still_gaining
 from distillery_core.reports.record import Line, Record
 from distillery_core.reports.training_record import Training
 from distillery_core.reports.views import (
@@ -24,7 +25,8 @@ from distillery_core.reports.views import (
     number_of,
     rivals_of,
 )
-from distillery_core.student.selection import KEYS, WORDS
+from distillery_core.student.chance import bound, is_skilled, standard_error
+from distillery_core.student.selection import KEYS, WORDS, goodness
 from distillery_core.verdicts.decision import EVERY_LINE
 
 _STEADY = 0.005
@@ -196,8 +198,8 @@ def _middle(record: Record) -> Conclusion | None:
         return None
     low, high = bands[0], max(bands[1:], key=lambda band: abs(band.bias or 0.0))
     numbers = (
-        f"Labels in {low.band} come out {signed(low.bias)} ({low.n} scores), labels in {high.band} "
-        f"{signed(high.bias)} ({high.n} scores)."
+        f"Labels in {low.band} come out {signed(low.bias)} ({counted(low.n, 'score')}), "
+        f"labels in {high.band} {signed(high.bias)} ({counted(high.n, 'score')})."
     )
     if (low.bias or 0.0) >= _LEAST_PULL and (high.bias or 0.0) <= -_LEAST_PULL:
         title = "It pulls scores towards the middle."
@@ -206,7 +208,7 @@ def _middle(record: Record) -> Conclusion | None:
     weakest = max(bands, key=lambda band: band.mae or 0.0)
     return Conclusion(
         f"It is weakest where the oracle gives {weakest.band}.",
-        f"The MAE there is {fixed(weakest.mae)} on {weakest.n} scores. {numbers}",
+        f"The MAE there is {fixed(weakest.mae)} on {counted(weakest.n, 'score')}. {numbers}",
     )
 
 
@@ -262,51 +264,74 @@ def _expected(curve: Learning, gain: Gain) -> str:
 
 def _course(training: Training, record: Record | None) -> Conclusion:
     """Of the metric that the kept epoch was chosen by; an epoch without it is never the best."""
-    word, sign, values = _chosen_by(training)
-    goodness = [-inf if value is None else sign * value for value in values]
-    kept, ran, best = training.kept, len(values), goodness[training.kept - 1]
-    numbers = f"Validation {word}{own(record)}{_by_epoch(values, kept, goodness)}."
-    head = training.facts.frozen_head
-    if head == "ridge":
+    by, vals = training.chosen_by, [epoch.val for epoch in training.epochs]
+    values, course = [val.get(KEYS[by]) for val in vals], [goodness(by, val) for val in vals]
+    kept, ran, best = training.kept, len(vals), course[training.kept - 1]
+    numbers = f"Validation {WORDS[by]}{own(record)}{_by_epoch(values, kept, course)}."
+    if training.facts.frozen_head == "ridge":
         return Conclusion("Only a ridge head was fitted.", f"{_SOLVED} {numbers} {_TRAIN_BASE}")
+    if best > -inf and (why := _no_skill(training, record)):
+        return Conclusion(f"Its validation {WORDS[by]} shows no skill.", f"{numbers} {why}")
     if ran == 1:
         return Conclusion("One epoch shows no course.", numbers)
-    if best < max(goodness) or best == -inf:
+    if best < max(course) or best == -inf:
         text = f"{numbers} Why that one was kept, these numbers do not say."
         return Conclusion(f"Epoch {kept} of {ran} was kept.", text)
     if kept < ran:
         title = f"Epoch {kept} of {ran} was the best."
         return Conclusion(title, f"{numbers} Later ones were no better: more epochs will not help.")
-    gain = best - goodness[-2]
-    if gain > _STEADY:
-        change = f" by {signed(sign * gain)}" if gain < inf else ""
+    title, text = _last_epoch(training, record, best - course[-2])
+    return Conclusion(title, f"{numbers} {text}")
+
+
+def _no_skill(training: Training, record: Record | None) -> str:
+    """Why the course says nothing about epochs; empty where it does."""
+    by, articles = training.chosen_by, training.facts.val_examples
+    if beaten_by_constant(_levels(record)):
+        return "The model is no better than a constant, so that nothing follows for its epochs."
+    if is_skilled(by, training.kept_epoch.val, articles):
+        return ""
+    most = bound(by, articles)
+    chance = f"Chance alone gives up to {fixed(most)} on {integer(articles)} articles, so that"
+    return f"{chance if most else 'So'} nothing follows for the number of epochs."
+
+
+def _last_epoch(training: Training, record: Record | None, gain: float) -> tuple[str, str]:
+    """Of a last epoch that was the best by so much: whether more of them are to be tried."""
+    by, vals = training.chosen_by, [epoch.val for epoch in training.epochs]
+    articles, levels = training.facts.val_examples, _levels(record)
+    if gain <= _STEADY:
+        return "Training had come to rest.", "The last epoch changed little."
+    if remembers(levels):
+        title = f"Epoch {training.kept} of {len(vals)} was the best."
+        return title, "It remembers its training articles: more labels come before more epochs."
+    change = f" by {signed(-gain if by == 'mae' else gain)}" if gain < inf else ""
+    if still_gaining(by, vals, training.kept, articles, levels):
+        head = training.facts.frozen_head
         more = "try more epochs" if head is None else "try more epochs of the head (head_epochs)"
-        text = f"{numbers} The last epoch still changed it{change}: {more}."
-        return Conclusion("Training was stopped while it still helped.", text)
-    return Conclusion("Training had come to rest.", f"{numbers} The last epoch changed little.")
+        title = "Training was stopped while it still helped."
+        return title, f"The last epoch still changed it{change}: {more}."
+    error = standard_error(by, vals[-1], articles)
+    known = f"less than its standard error of {fixed(error)} on {integer(articles)} articles"
+    chance = known if error is not None else "and how much of that is chance is not known"
+    title = "Whether more epochs would help is not certain."
+    return title, f"The last epoch changed it{change}, {chance}."
 
 
-def _by_epoch(values: list[float | None], kept: int, goodness: list[float]) -> str:
+def _levels(record: Record | None) -> Mapping[str, str]:
+    lines = record.decision.lines if record else ()
+    return {line.name: line.level for line in lines if line.decides}
+
+
+def _by_epoch(values: list[float | None], kept: int, course: list[float]) -> str:
     """All of a few epochs; of many the first, the best, the kept and the last."""
     ran = len(values)
     if ran == 1:
         return f": {fixed(values[0])}"
     if ran <= _FEW_EPOCHS:
         return f" by epoch: {', '.join(map(fixed, values))}"
-    shown = sorted({1, goodness.index(max(goodness)) + 1, kept, ran})
+    shown = sorted({1, course.index(max(course)) + 1, kept, ran})
     return f": {', '.join(f'{fixed(values[at - 1])} in epoch {at}' for at in shown)}"
-
-
-def _chosen_by(training: Training) -> tuple[str, int, list[float | None]]:
-    """The metric's name, 1 where higher is better and -1 where lower is, its value by epoch.
-
-    The MAE where a run does not say what it chose by, or its history has no such metric.
-    """
-    for by, word in WORDS.items():
-        values = [epoch.val.get(KEYS[by]) for epoch in training.epochs]
-        if training.facts.best_by == by != "mae" and any(value is not None for value in values):
-            return word, 1, values
-    return WORDS["mae"], -1, [epoch.val["mae"] for epoch in training.epochs]
 
 
 def _line(record: Record, name: str) -> Line | None:

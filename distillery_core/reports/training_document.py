@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 
 from distillery_core.filters.filter import Filter
@@ -48,8 +49,10 @@ from distillery_core.reports.views import (
 from distillery_core.reports.word import WordDocument
 
 _WIDTHS = {"predicted_vs_labelled.png": 0.85, "per_dimension_mae.png": 0.85,
-           "overall_metrics.png": 0.66, "error_per_band.png": 0.62,
+           "overall_metrics.png": 0.285, "error_per_band.png": 0.62,
            "loss_curves.png": 0.5, "calibration_curve.png": 0.38}  # fmt: skip
+"""Shares of the page's width, of a picture's panel where it says how many it has."""
+
 _SETTINGS = {
     "method": "Method",
     "epochs": "Epochs at most",
@@ -272,7 +275,8 @@ def _results(
         for name in names:
             if name in pictures:
                 plot = pictures[name]
-                word.picture(folder / name, _WIDTHS[name], plot.caption, plot.words)
+                width = _WIDTHS[name] * plot.panels
+                word.picture(folder / name, width, plot.caption, plot.words)
 
     word.heading("Results")
     word.heading("The course of training", 2)
@@ -309,12 +313,15 @@ def _conclusions(word: WordDocument, report: TrainingReport) -> None:
 def _origin(word: WordDocument, report: TrainingReport) -> None:
     word.heading("Where the numbers come from")
     evidence = dict(report.record.evidence) if report.record else {}
-    hashes = report.training.facts.hashes | evidence
-    rows = [(name.removesuffix("_sha256").replace("_", " "), value[:16])
-            for name, value in sorted(hashes.items())]  # fmt: skip
-    rows += [(name, value) for name, value in sorted(report.training.facts.versions.items())]
+    facts = report.training.facts
+    hashes = [(name.removesuffix("_sha256").replace("_", " "), value[:16])
+              for name, value in sorted((facts.hashes | evidence).items())]  # fmt: skip
+    versions = sorted(facts.versions.items())
+    # Side by side: one below the other they are longer than the room that is mostly left.
+    rows = [(*of, *by) for of, by in zip_longest(hashes, versions, fillvalue=("", ""))]
     if rows:
         caption = "Hashes (SHA-256, first 16 digits) and versions."
-        word.table(caption, ("Of", "Value"), rows, (0.5, 0.5))
+        header = ("Hash of", "Value", "Package", "Version")
+        word.table(caption, header, rows, (0.22, 0.32, 0.23, 0.23))
     for line in report.missing:
         word.paragraph(line, bold="Not shown:")

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distillery_core.reports import plots
-from distillery_core.reports.formatting import fixed
+from distillery_core.reports.formatting import counted, fixed
 from distillery_core.reports.plots import BLUE, GREY, ORANGE, figure
 from distillery_core.reports.record import Record
 from distillery_core.reports.training_record import Training
 from distillery_core.reports.views import Band, ReliabilityBin, bands_of, points_of, reliability_of
+from distillery_core.student.selection import KEYS, WORDS
 from distillery_core.types import SCORE_MAX, SCORE_MIN
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 _COLUMNS = 4
 _MAX_TICKS = 10
 _POINTS = "points of 0-10"
+_ERRORS = ("MAE", "RMSE")
+_UP_TO_ONE = {KEYS["spearman"], KEYS["recall"]}
+_HEADROOM = 0.08
+"""Share of a panel's height that stays free, so that no marker is cut."""
 _SPLITS = {"train": (GREY, "training"), "val": (BLUE, "validation")}
 
 
@@ -39,11 +44,13 @@ class Plot:
         name: its file's name.
         caption: what it shows, one sentence.
         words: the same for somebody who does not see it, with its numbers.
+        panels: side by side.
     """
 
     name: str
     caption: str
     words: str
+    panels: int = 1
 
 
 def write_training_plots(folder: Path, training: Training, record: Record | None) -> list[Plot]:
@@ -62,20 +69,26 @@ def write_training_plots(folder: Path, training: Training, record: Record | None
 
 
 def _overall_metrics(folder: Path, training: Training) -> Plot:
-    names = [(key, word) for key, word in (("mae", "MAE"), ("rmse", "RMSE"))
-             if training.course("val", key)]  # fmt: skip
+    """MAE and RMSE, and beside them what the kept epoch was chosen by."""
+    by = training.chosen_by
+    shown = {"mae": "MAE", "rmse": "RMSE", KEYS[by]: WORDS[by]}
+    names = {key: word for key, word in shown.items() if training.course("val", key)}
 
     def draw(axes: Sequence[Axes]) -> None:
-        for axis, (key, word) in zip(axes, names, strict=True):
-            _course(axis, training, key, f"{word} ({_POINTS})")
-            axis.set_title(word)
+        for axis, (key, word) in zip(axes, names.items(), strict=True):
+            _course(axis, training, key, f"{word} ({_POINTS})" if word in _ERRORS else word)
+            axis.set_title(word[:1].upper() + word[1:])
 
+    *first, last = names.values()
+    words = f"{', '.join(first)} and {last}" if first else last
+    chosen = f" for its validation {WORDS[by]}" if by != "mae" else ""
     plot = Plot(
         "overall_metrics.png",
-        f"{' and '.join(word for _, word in names)} by epoch{_which(training)}.",
-        "; ".join(_told(training, key, word) for key, word in names),
+        f"{words} by epoch{_which(training)}{chosen if len(training.epochs) > 1 else ''}.",
+        "; ".join(_told(training, key, word) for key, word in names.items()),
+        panels=len(names),
     )
-    figure(folder / plot.name, draw, 1, len(names), (3.6 * len(names), 3.2))
+    figure(folder / plot.name, draw, 1, len(names), (3.1 * len(names), 3.0))
     return plot
 
 
@@ -105,15 +118,14 @@ def _per_dimension(folder: Path, training: Training) -> Plot | None:
         return None
     rows = -(-len(names) // _COLUMNS)
     columns = -(-len(names) // rows)
-    courses = (training.course(split, f"{name}_mae") for split in _SPLITS for name in names)
-    top = 1.05 * max(max(course) for course in courses if course)
+    limits = _limits(training, *(f"{name}_mae" for name in names))
 
     def draw(axes: Sequence[Axes]) -> None:
         for at, name in enumerate(names):
             label = "MAE" if at % columns == 0 else ""
             _course(axes[at], training, f"{name}_mae", label, legend=at == 0)
             axes[at].set_title(name, fontsize=9)
-            axes[at].set_ylim(0, top)
+            axes[at].set_ylim(limits)
         for axis in axes[len(names) :]:
             axis.set_axis_off()
 
@@ -144,9 +156,19 @@ def _course(axis: Axes, training: Training, key: str, label: str, *, legend: boo
     axis.axvline(kept, color=ORANGE, linewidth=1, linestyle="--", label="kept")
     step = -(-len(numbers) // _MAX_TICKS)
     axis.set(xlabel="epoch", ylabel=label, xticks=numbers[::step])
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(_limits(training, key))
     if legend:
         axis.legend(frameon=False, fontsize=8)
+
+
+def _limits(training: Training, *keys: str) -> tuple[float, float]:
+    """From 0, or from below it where a value is, to above the highest; up to 1 what ends there."""
+    courses = [training.course(split, key) for split in _SPLITS for key in keys]
+    values = np.concatenate([course for course in courses if course])
+    low, high = min(float(np.nanmin(values)), 0.0), float(np.nanmax(values))
+    high = max(high, 1.0) if _UP_TO_ONE.issuperset(keys) else high
+    free = _HEADROOM * (high - low or 1.0)
+    return low - free if np.nanmin(values) <= 0 else 0.0, high + free
 
 
 def _told(training: Training, key: str, word: str) -> str:
@@ -191,7 +213,8 @@ def _bands(folder: Path, record: Record) -> Plot | None:
         "Error by the band that the oracle's label lies in: mean absolute error, and bias (above 0 "
         "the model scores too high).",
         "; ".join(
-            f"band {band.band}: MAE {fixed(band.mae)}, bias {fixed(band.bias)}, {band.n} scores"
+            f"band {band.band}: MAE {fixed(band.mae)}, bias {fixed(band.bias)}, "
+            f"{counted(band.n, 'score')}"
             for band in bands
         ),
     )
@@ -221,7 +244,8 @@ def _calibration(folder: Path, record: Record) -> Plot | None:
         "Calibration: what the oracle gave, on average, to scores that the model predicted in a "
         "band. Below the line the model scores too high.",
         "; ".join(
-            f"predicted {fixed(one.predicted)}, labelled {fixed(one.labelled)} ({one.n} scores)"
+            f"predicted {fixed(one.predicted)}, labelled {fixed(one.labelled)} "
+            f"({counted(one.n, 'score')})"
             for one in bins
         ),
     )

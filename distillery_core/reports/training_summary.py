@@ -63,14 +63,15 @@ def _facts(training: Training) -> Iterator[str]:
 
 def _splits(report: TrainingReport) -> list[str]:
     """Errors of each split; where scores are calibrated, those as deployed in a column more."""
-    rows = _errors(report)
+    rows, evaluated = _errors(report), report.training.facts.evaluated
+    part = [f"train: on {evaluated} articles"] if " of " in evaluated else []
     if not is_calibrated(report.record):
-        return _table(("MAE", *_SPLITS), rows)
+        return [*_table(("MAE", *_SPLITS), rows), *part]
     test = next((one for one in splits_of(report.record) if one.name == "test"), None)
     own = [fixed(one, 3) for one in ((test.mae, test.rmse) if test else ())]
     own += [NONE] * (len(rows) - len(own))
     wide = [(*row[:-1], mine, row[-1]) for row, mine in zip(rows, own, strict=True)]
-    told = [f"{', '.join(_SPLITS)}: {OWN}", f"deployed: test {DEPLOYED}"]
+    told = [*part, f"{', '.join(_SPLITS)}: {OWN}", f"deployed: test {DEPLOYED}"]
     return [*_table(("MAE", *_SPLITS, "deployed"), wide), *told]
 
 

@@ -37,7 +37,7 @@ def splits_table(word: WordDocument, report: TrainingReport) -> None:
         rows = [
             (name, count, fixed(metrics.get("mae"), 3), fixed(metrics.get("rmse"), 3))
             for name, count, metrics in (
-                ("train", _evaluated(facts), kept.train),
+                ("train", facts.evaluated, kept.train),
                 ("validation", integer(facts.val_examples), kept.val),
             )
         ]
@@ -47,13 +47,7 @@ def splits_table(word: WordDocument, report: TrainingReport) -> None:
 
 def _articles(split: SplitErrors, facts: TrainingFacts) -> str:
     """How many articles a split's errors are of."""
-    return _evaluated(facts) if split.name == "train" else integer(split.articles)
-
-
-def _evaluated(facts: TrainingFacts) -> str:
-    """`416 of 2,080`: every epoch is evaluated on a fixed part of the training articles."""
-    some, all_ = facts.train_evaluated_on.articles, facts.train_examples
-    return integer(all_) if some in (None, all_) else f"{integer(some)} of {integer(all_)}"
+    return facts.evaluated if split.name == "train" else integer(split.articles)
 
 
 def _deployed(record: Record) -> Iterator[tuple[str, str, str, str]]:

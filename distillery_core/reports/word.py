@@ -24,6 +24,9 @@ PAGE_CM = 16.6
 
 _INK, _SHADE, _RULE = "1F3A4D", "E6EDF2", "B8C4CC"
 _MARGIN_CM = 2.2
+_SHORT_TABLE = 15
+"""Rows, the head counted, up to which a table fills a third of a page at most."""
+
 _FIRST_DATE = (1980, 1, 1, 0, 0, 0)
 _SIZES = {"Normal": 10, "Title": 22, "Heading 1": 14, "Heading 2": 11.5, "Caption": 8.5}
 
@@ -106,8 +109,11 @@ class WordDocument:
         numeric = set(right)
         for column, width in zip(table.columns, widths, strict=True):
             column.width = self._cm(PAGE_CM * width)
-        for number, cells in enumerate([header, *rows]):
+        every = [header, *rows]
+        for number, cells in enumerate(every):
             self._row(table, cells, widths, numeric, head=number == 0)
+            if _stays_with_next(number, len(every)):
+                _keep_with_next(table.rows[-1])
         self._gap()
 
     def picture(self, path: Path, width: float, caption: str, words: str) -> None:
@@ -205,7 +211,6 @@ class WordDocument:
             if at in right:
                 paragraph.alignment = 2
             if head:
-                paragraph.paragraph_format.keep_with_next = True
                 _shade(cell)
 
 
@@ -272,6 +277,17 @@ def _whole(row: Any, *, repeated: bool) -> None:
     properties.append(_element("w:cantSplit"))
     if repeated:
         properties.append(_element("w:tblHeader"))
+
+
+def _stays_with_next(number: int, rows: int) -> bool:
+    """A short table stands on one page; of a long one no row is alone on a page."""
+    last = number == rows - 1
+    return not last and (rows <= _SHORT_TABLE or number < 2 or number == rows - 2)
+
+
+def _keep_with_next(row: Any) -> None:
+    for cell in row.cells:
+        cell.paragraphs[0].paragraph_format.keep_with_next = True
 
 
 def _shade(cell: Any) -> None:

@@ -10,6 +10,7 @@ asking.py   the oracle about a few articles        probes.py    the same with at
 readiness.py an oracle on random articles          compare.py   two prompts on the same articles
 round_projection.py  what a round will cost
 prepare.py  labelled articles to a dataset         train.py     the student
+quick_look.py how good it is, before it is judged
 evaluate.py judge it                               gates.py     gates and approvals
 promote.py  put it into use, and go back           score.py     use it
 status.py   where every filter stands              agreement.py bias and noise of several answers

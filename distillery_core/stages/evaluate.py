@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +15,11 @@ from distillery_core.agents.publishing import Judged
 from distillery_core.agents.reader import Reader
 from distillery_core.dataset.judgements import read_people
 from distillery_core.filters import Filter
-from distillery_core.filters.filter import CONFIG
 from distillery_core.oracle.ledger import Ledger
+from distillery_core.stages.evaluation_folder import evaluation_folder, is_own_model, model_in
 from distillery_core.stages.gates import criteria_for
 from distillery_core.stages.oracles import reader_of
 from distillery_core.stages.project import Project, adopt
-from distillery_core.stages.training_folders import folder_key
 from distillery_core.stages.versions import incumbent, other_versions
 from distillery_core.tracking import Tracker, track
 from distillery_core.types import Progress, silent
@@ -62,7 +60,7 @@ def evaluate(
     so that the own model's report and approval stay.
 
     Args:
-        model_dir: by default `model/` in the filter's folder.
+        model_dir: the model, or the folder that training wrote it into; by default the filter's.
         against: the version to compare with, as a folder or `NAME:vN`; by default the promoted
             one, else the newest older one that has a model.
         oracle: the model that reads the evidence; by default the filter's oracle.
@@ -73,9 +71,9 @@ def evaluate(
     """
     filter = adopt(project, filter)
     home = project.home(filter)
-    model = model_dir or home / "model"
-    own = model.resolve() == (home / "model").resolve()
-    folder = home if own else _beside(project, filter, model)
+    model = model_in(model_dir) if model_dir else home / "model"
+    own = is_own_model(project, filter, model)
+    folder = evaluation_folder(project, filter, model)
     rival = incumbent(project, filter, model, against)
     with (
         _reading(project, filter, oracle, budget, read) as reader,
@@ -96,6 +94,7 @@ def evaluate(
             own=own,
             cache_dir=project.cache,
             threads=threads,
+            tracker=tracker,
             progress=progress,
         )
         _record(tracker, found.judged)
@@ -124,15 +123,6 @@ def evaluate_files(
     kind = filter.config.deployment.kind
     own = criteria_for(project, filter, "evaluation")
     return judge_files(files, own, "general" if kind == "auto" else kind)
-
-
-def _beside(project: Project, filter: Filter, model: Path) -> Path:
-    """Where the report on a model from elsewhere goes: beside it, but never into a filter's folder,
-    whose report is on that filter's own model, nor where nothing can be written."""
-    folder = model.resolve().parent
-    if not (folder / CONFIG).is_file() and os.access(folder, os.W_OK):
-        return folder
-    return project.reports_dir(filter) / f"{model.name}-{folder_key(project, model)}"
 
 
 @contextmanager

@@ -9,6 +9,13 @@ from distillery_core.filters import Filter
 from distillery_core.filters.filter import CONFIG
 from distillery_core.stages.project import Project
 from distillery_core.stages.training_folders import folder_key
+from distillery_core.student.model_card import CARD
+
+
+def model_in(folder: Path) -> Path:
+    """The model of a folder that training wrote into, or the folder itself where it is one."""
+    inside = folder / "model"
+    return inside if (inside / CARD).is_file() and not (folder / CARD).exists() else folder
 
 
 def is_own_model(project: Project, filter: Filter, model: Path) -> bool:

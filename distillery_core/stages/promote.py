@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import shutil
 from pathlib import Path
 
 from distillery_core.errors import CheckFailed, UserError
@@ -14,7 +13,7 @@ from distillery_core.publish import promotion
 from distillery_core.publish.promotion import Promotion
 from distillery_core.stages.gates import evaluation_evidence, evaluation_gate, report_path
 from distillery_core.stages.project import Project
-from distillery_core.student.checkpoint import model_sha256
+from distillery_core.student.checkpoint import copy_model, model_sha256
 from distillery_core.verdicts.front_matter import read_report
 
 
@@ -67,6 +66,9 @@ def keep_promoted(project: Project, filter: Filter) -> Path | None:
     """Copy the model in use aside before its folder is trained over.
 
     Scores go on with it, and a rollback finds it. Returns the copy; None where nothing is at risk.
+
+    Raises:
+        UserError: it cannot be written (full disk).
     """
     entry = promoted(project, filter.name)
     model = project.home(filter) / "model"
@@ -75,10 +77,8 @@ def keep_promoted(project: Project, filter: Filter) -> Path | None:
     kept = _kept(model, entry)
     if kept.is_dir() or model_sha256(model) != entry.model_sha256:
         return None
-    fresh = kept.with_name(f".{kept.name}.tmp")
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(model, fresh)
-    return fresh.rename(kept)
+    copy_model(model, kept, entry.model_sha256)
+    return kept
 
 
 def promoted(project: Project, name: str) -> Promotion | None:

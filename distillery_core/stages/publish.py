@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -148,17 +149,31 @@ def publish(
         else:
             _refuse_others(hub, wish, there, read_card(bundle.model), Path(scratch) / "there")
         say(f"{name}: uploading {len(bundle.sizes)} files, {sum(bundle.sizes.values()):,} bytes")
-        revision = hub.upload(
-            name,
-            {**bundle.files, README: bundle.card.encode()},
-            f"Model {bundle.model_sha256[:12]}",
-            remove=_left_over(there, bundle),
-            parent=there.revision if there else None,
-        )
+        with _told_what_is_left(is_new=there is None):
+            revision = hub.upload(
+                name,
+                {**bundle.files, README: bundle.card.encode()},
+                f"Model {bundle.model_sha256[:12]}",
+                remove=_left_over(there, bundle),
+                parent=there.revision if there else None,
+            )
         say(f"{name}: reading it back")
         difference = _verify(hub, name, revision, bundle, Path(scratch) / "back")
     private = _visibility(hub, wish, there)
     return Published(name, hub.address(name), revision, private, bundle.sha256, difference)
+
+
+@contextmanager
+def _told_what_is_left(*, is_new: bool) -> Iterator[None]:
+    """An upload that fails says that the repository made for it is there all the same."""
+    try:
+        yield
+    except UserError as error:
+        if not is_new:
+            raise
+        left = "the new repository is there, private and empty; publishing again fills it"
+        hint = f"{error.hint}; {left}" if error.hint else left
+        raise UserError(error.what, error.where, hint) from error
 
 
 def _approved_model(project: Project, filter: Filter) -> tuple[Path, str, bool]:

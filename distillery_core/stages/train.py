@@ -45,13 +45,14 @@ def train(
         UserError: another run writes into the same folder.
         UserError, CheckFailed: as the backend's, by default `student.training.train`.
     """
+    filter = adopt(project, filter)
+    home = output_dir or project.home(filter)
+    settings = with_folders(project, filter, home, resolved(filter, config, overrides or {}))
+    # After the settings, so that a mistake in them is said before torch is loaded.
     from distillery_core.student.record import HISTORY, METADATA
     from distillery_core.student.training_config import CONFIG
 
-    filter = adopt(project, filter)
     train_student = _backend(filter.config.training.backend)
-    home = output_dir or project.home(filter)
-    settings = with_folders(project, filter, home, resolved(filter, config, overrides or {}))
     # Of several processes that share a run the first one writes, records, and holds the locks.
     writes = is_main_process()
     written = [home, Path(settings.checkpoint_dir or home)] if writes else []
@@ -73,6 +74,7 @@ def plan(
     filter: Filter,
     *,
     device: str = "auto",
+    devices: int = 1,
     data_dir: Path | None = None,
     config: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
@@ -83,6 +85,7 @@ def plan(
 
     Args:
         device: auto, cpu, cuda, or the name of a card ("RTX 4090", "A100 80GB").
+        devices: processes that share the run, one a GPU.
         usd_per_hour: what the device costs, in place of the price in the table of cards.
         say: told what could not be had of the base's description.
 
@@ -95,9 +98,18 @@ def plan(
 
     settings = resolved(filter, config, overrides or {})
     if settings.fsdp:
-        raise UserError("the plan is for one device", "--fsdp", "leave it out, with --plan")
+        what = "the plan does not count weights that are shared out"
+        raise UserError(what, "--fsdp", "leave it out, with --plan")
     outputs = len(filter.dimensions)
-    found = decide(settings, outputs, device=device, usd_per_hour=usd_per_hour, say=say)
+    found = decide(
+        settings,
+        outputs,
+        device=device,
+        processes=devices,
+        here=devices,
+        usd_per_hour=usd_per_hour,
+        say=say,
+    )
     folder = data_dir or project.training_dir(filter)
     chars = _char_counts(folder / "train.jsonl", filter)
     if data_dir is not None and not chars:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -13,11 +14,15 @@ from distillery_core.files import sha256_text
 from distillery_core.filters import Filter
 from distillery_core.oracle.writer_lock import Locked, writer_lock
 from distillery_core.stages.project import Project
+from distillery_core.student.checkpoint_files import CHECKPOINT_NAME, STATE, standing
+from distillery_core.student.whole_folder import clear_away
 
 if TYPE_CHECKING:
     from distillery_core.student.settings import TrainSettings
 
 _KEY_CHARS = 8
+_WRITTEN = re.compile(rf"model|model-[0-9a-f]{{12}}|{CHECKPOINT_NAME.pattern}")
+"""The folders that runs write: models, those kept aside since they are in use, checkpoints."""
 
 
 def is_own_home(project: Project, filter: Filter, home: Path) -> bool:
@@ -34,6 +39,8 @@ def folder_key(project: Project, folder: Path) -> str:
 def alone_in(project: Project, *folders: Path) -> Iterator[None]:
     """Let no second run write into these folders meanwhile: each would delete the other's.
 
+    What an earlier run that was killed left half written in them is cleared away.
+
     Raises:
         UserError: another run does.
     """
@@ -45,6 +52,8 @@ def alone_in(project: Project, *folders: Path) -> Iterator[None]:
             except Locked:
                 hint = "wait for it to end, or give this one an --output-dir of its own"
                 raise UserError("another run is training into it", folder, hint) from None
+        for folder in locks.values():
+            clear_away(folder, _WRITTEN)
         yield
 
 
@@ -62,14 +71,12 @@ def with_folders(
 def checkpoint_since(
     project: Project, filter: Filter, output_dir: Path | None, began: float
 ) -> Path | None:
-    """The newest checkpoint of a filter's training into a folder (None: its own), if it was written
+    """The last checkpoint of a filter's training into a folder (None: its own) that was written
     since a time (seconds since 1970)."""
-    from distillery_core.student.checkpoint_folder import checkpoints
-    from distillery_core.student.run_state import STATE
-
     folder = _checkpoints_of(project, filter, output_dir or project.home(filter))
-    found = checkpoints(folder)[-1:]
-    return next((path for path in found if (path / STATE).stat().st_mtime >= began), None)
+    written = {path: (path / STATE).stat().st_mtime for path in standing(folder)}
+    last = max(written, key=written.__getitem__, default=None)
+    return last if last is not None and written[last] >= began else None
 
 
 def _checkpoints_of(project: Project, filter: Filter, home: Path) -> Path:

@@ -2,7 +2,7 @@
 
 settings.py       what training is asked to do    training_config.py  the same as YAML
 dataset_check.py  refusals before it starts       model_factory.py    base, head, tokenizer, padding
-shape.py flops.py bases and cards as numbers      step_memory.py      what a step needs
+shape.py flops.py peak.py  bases, cards as numbers step_memory.py      what a step needs
 target.py         the device to plan for          plan.py plan_text.py  what fits, hours, cost
 base_folder.py    a name that is a folder
 data.py cache.py  articles to token ids, once     batches.py          what is computed together
@@ -17,9 +17,10 @@ training.py       the loop, top to bottom         training_step.py    one step o
 evaluating.py     each epoch's metrics            memory.py           memory that runs out
 optimisation.py   optimizer, schedule, movement   selection.py        which epoch is kept
 lora.py           adapters, and merging them      metrics.py finding.py  how far off, what is found
-run_state.py checkpoint_tensors.py run_checkpoint.py checkpoint_folder.py resuming.py
-                                                  a run put down and taken up again
-saving.py checkpoint.py  models, whole or not     result.py           what a run leaves behind
+run_state.py checkpoint_tensors.py run_checkpoint.py checkpoint_folder.py checkpoint_files.py
+resuming.py                                       a run put down and taken up again
+saving.py checkpoint.py  models, whole or not     whole_folder.py     any folder, whole or not
+result.py         what a run leaves behind
 record.py         history and metadata            recorded.py         read back: which method
 model_card.py     what a model was made from
 frozen.py         a head on a base that stays as it is, top to bottom
@@ -28,6 +29,7 @@ frozen_heads.py frozen_fitting.py headed.py       heads, fitted; one of ours bes
 frozen_settings.py frozen_record.py               what is asked of it, what is written down
 predict.py        a saved student to scores
 baselines.py      what it must beat               bootstrap.py        intervals of its error
+chance.py         how much of a metric is chance
 embeddings.py     frozen embeddings of a base     frozen_baseline.py  what a base knows untrained
 score_calibration.py  maps, intervals             calibrating.py      fits them after training
 plain.py          read with plain transformers    testing.py          tiny real students for tests

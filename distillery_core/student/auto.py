@@ -11,7 +11,14 @@ from transformers.utils.import_utils import is_flash_attn_2_available
 from distillery_core.errors import UserError
 from distillery_core.student.device import processes_here
 from distillery_core.student.mean_pooling import pools_mean
-from distillery_core.student.model_factory import FLASH, FLEX, FUSED, locate, refuse_too_long
+from distillery_core.student.model_factory import (
+    FLASH,
+    FLEX,
+    FUSED,
+    locate,
+    quiet_transformers,
+    refuse_too_long,
+)
 from distillery_core.student.settings import Pooling, TrainSettings
 from distillery_core.student.shape import Shape, base_config, shape_of
 from distillery_core.student.target import Target, target_for
@@ -33,6 +40,7 @@ def decide(
     *,
     device: str,
     processes: int = 1,
+    here: int | None = None,
     usd_per_hour: float | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Decided:
@@ -41,7 +49,8 @@ def decide(
     Args:
         outputs: of the head, one a dimension.
         device: auto, cpu, cuda, or the name of a card.
-        processes: that share the run; those of this machine share its memory.
+        processes: that share the run; `here` are those of this machine, which share its memory,
+            None for those that were started.
         usd_per_hour: what the device costs, in place of the price in the table of cards.
         say: told where the base's description could not be had.
 
@@ -52,8 +61,14 @@ def decide(
     refuse_too_long(base_config(settings.model_name), settings)
     pooling = pooling_of(settings, say)
     shape = shape_of(settings.model_name, outputs, pooling)
-    target = target_for(device, settings.memory_limit_gib, usd_per_hour, processes=processes_here())
-    attention = attention_of(settings, shape, target, processes=processes)
+    target = target_for(
+        device,
+        settings.memory_limit_gib,
+        usd_per_hour,
+        processes=processes,
+        here=processes_here() if here is None else here,
+    )
+    attention = attention_of(settings, shape, target)
     return Decided(replace(settings, pooling=pooling, attention=attention), shape, target)
 
 
@@ -70,13 +85,12 @@ def pooling_of(settings: TrainSettings, say: Callable[[str], None] = lambda line
     if settings.method == "frozen" and settings.frozen_head == "mlp":
         return "first"  # no layer: that head reads the mean of the states (frozen_features.py)
     config = base_config(settings.model_name)
-    by_mean = pools_mean(config, locate(settings.model_name), settings.pooling, say)
+    with quiet_transformers():
+        by_mean = pools_mean(config, locate(settings.model_name), settings.pooling, say)
     return "mean" if by_mean else "first"
 
 
-def attention_of(
-    settings: TrainSettings, shape: Shape, target: Target, *, processes: int = 1
-) -> str:
+def attention_of(settings: TrainSettings, shape: Shape, target: Target) -> str:
     """transformers' attention implementation that a run takes on a device.
 
     Raises:
@@ -88,7 +102,7 @@ def attention_of(
         on_gpu=target.is_gpu,
         has_flash=target.is_here and is_flash_attn_2_available(),
         in_bf16=target.computes_in_bf16(settings.precision),
-        packs=shape.packs_by_flash and settings.packing is not False and processes == 1,
+        packs=shape.packs_by_flash and settings.packing is not False and target.processes == 1,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from distillery_core.student.auto import Decided, decide
 from distillery_core.student.batches import MEGA_BATCHES
 from distillery_core.student.data import TextEncoder
 from distillery_core.student.dataset_check import CheckedDataset
-from distillery_core.student.device import pick_device, pick_precision
+from distillery_core.student.device import pick_device, pick_precision, started_fewer
 from distillery_core.student.flops import peak_flops, train_flops
 from distillery_core.student.lora import add_adapters, refuse_missing
 from distillery_core.student.metrics import Array
@@ -35,14 +36,15 @@ from distillery_core.student.optimisation import (
     make_schedule,
     warmup_used,
 )
+from distillery_core.student.peak import Peak
 from distillery_core.student.plan import Choice, choose
 from distillery_core.student.record import RunFacts
 from distillery_core.student.run import MODEL_FOLDER, Run, Say, Scored
 from distillery_core.student.selection import Selection
 from distillery_core.student.settings import Precision, TrainSettings
-from distillery_core.student.shape import Shape
+from distillery_core.student.shape import Shape, describe_model
 from distillery_core.student.sharding import shard
-from distillery_core.student.step_memory import gib
+from distillery_core.student.step_memory import digits_apart, gib
 from distillery_core.student.without_effect import say_what_has_no_effect
 
 _FINGERPRINTED = 1 << 10
@@ -95,11 +97,17 @@ def begin(
     Raises:
         UserError: the base cannot be used, or no method fits the device; nothing was written.
     """
-    found, choice = _choose(settings, filter, int(accelerator.num_processes), say)
+    processes = int(accelerator.num_processes)
+    fewer = started_fewer(processes)
+    if fewer is not None:
+        say(fewer)
+    found, choice = _choose(settings, filter, processes, say)
     decided = found.settings
     built = _built(decided, filter, choice, accelerator.device)
-    job = _Job(filter, dataset, settings, accelerator, threads, choice, found.shape, built)
+    shape = describe_model(built.model)
+    job = _Job(filter, dataset, settings, accelerator, threads, choice, shape, built)
     articles = _articles(job)
+    _say_longest_alone(settings, articles.lengths, say)
     start_head_at_means(built.model, articles.train.split.labels.mean(axis=0).tolist())
     plain = _adapted(built, decided, choice)
     pieces = arrange(decided, choice.micro_tokens, plain, accelerator)
@@ -140,9 +148,8 @@ def _run(
         mega_batches=MEGA_BATCHES if pieces.bucketed else 1,
         total_steps=job.total_steps,
         flops=_flops(job, articles, pieces),
-        peak=_peak(job),
         selection=job.selection,
-        facts=_facts(job, articles, pieces, identity["num_trainable_parameters"]),
+        facts=_with_peak(_facts(job, articles, pieces, identity["num_trainable_parameters"])),
         card=card_for(job.filter, settings, job.dataset),
         model_dir=model_dir,
         start=trained.start,
@@ -153,15 +160,20 @@ def _run(
 def _choose(
     settings: TrainSettings, filter: Filter, processes: int, say: Say
 ) -> tuple[Decided, Choice]:
-    """What the settings come to, and the method, said in a line."""
+    """What the settings come to, and the method, said in a line.
+
+    Raises:
+        UserError: no method fits, or a package that it needs is not installed.
+    """
     outputs = len(filter.dimensions)
     found = decide(settings, outputs, device=settings.device, processes=processes, say=say)
     choice = choose(found.shape, found.settings, found.target)
     asked = " (auto)" if settings.method == "auto" else ""
     extra = ", gradient checkpointing" if choice.checkpointing else ""
-    need, there = gib(choice.memory.total), found.target.room
-    say(f"Method: {choice.method}{asked}{extra}; needs about {need}, there are {there}")
+    digits = 1 if choice.fits else digits_apart(choice.memory.total, found.target.memory)
+    need, there = gib(choice.memory.total, digits), found.target.room(digits)
     refuse_missing(choice.method)
+    say(f"Method: {choice.method}{asked}{extra}; needs about {need}, there are {there}")
     if not choice.fits:
         say(f"It may not fit: {choice.why_not}")
     say_what_has_no_effect(settings, choice.method, say)
@@ -218,6 +230,17 @@ def _articles(job: _Job) -> _Articles:
     return _Articles(encoder, train, val, train.take(shown), lengths)
 
 
+def _say_longest_alone(settings: TrainSettings, lengths: Sequence[int], say: Say) -> None:
+    """An article is computed whole, however few tokens were named."""
+    named, longest = settings.micro_batch_tokens, max(lengths)
+    if named and named < longest:  # 0 asks for one at a time
+        longer = sum(length > named for length in lengths)
+        say(
+            f"More than {named} tokens at a time: {longer} of {len(lengths)} articles are longer "
+            f"and are computed one at a time, of up to {longest} tokens"
+        )
+
+
 @dataclass(frozen=True)
 class _Trained:
     """The model, `plain` and as accelerate prepared it, with what changes its weights; `start` is
@@ -261,10 +284,13 @@ def _flops(job: _Job, articles: _Articles, pieces: Arrangement) -> float:
     )
 
 
-def _peak(job: _Job) -> float | None:
-    """FLOP/s of all devices, None where unknown."""
-    one = peak_flops(job.accelerator.device, job.precision)
-    return None if one is None else one * int(job.accelerator.num_processes)
+def _with_peak(facts: RunFacts) -> RunFacts:
+    """The facts with the FLOP/s of all devices, where they are known."""
+    one = peak_flops(facts.device, facts.precision)
+    if one is None:
+        return facts
+    of = f"{facts.device_words}, {facts.precision}, {facts.threads} threads"
+    return replace(facts, peak=Peak(one * facts.processes, of))
 
 
 def _loss_weights(filter: Filter, train: Scored, high: float) -> Array:

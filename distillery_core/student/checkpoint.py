@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Any
 
 from safetensors import SafetensorError
 
-from distillery_core.errors import UserError
+from distillery_core.errors import CheckFailed, UserError
 from distillery_core.files import sha256_tree, write_json, write_text
 from distillery_core.student.model_card import CARD, HEAD, ModelCard, readme
+from distillery_core.student.whole_folder import (
+    copy_files,
+    fresh_folder,
+    make_readable,
+    previous_of,
+    put_in_place,
+)
 
 WEIGHTS = "model.safetensors"
 _HASHED = {".safetensors", ".json", ".txt", ".model", ".jinja"}
@@ -47,26 +51,43 @@ def save_model(
     from distillery_core.student.model_factory import quiet_transformers
 
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    try:
-        with quiet_transformers():
-            model.save_pretrained(fresh, **({} if state is None else {"state_dict": state}))
-            tokenizer.save_pretrained(fresh)
-        write_json(fresh / CARD, card.model_dump(mode="json"))
-        write_text(fresh / "README.md", readme(card, own_head=(fresh / HEAD).is_file()))
-        beside(fresh)
-        check(fresh)
-        digest = model_sha256(fresh)
-        _make_readable(fresh)
-        _swap(fresh, folder)
+        with fresh_folder(folder) as fresh:
+            with quiet_transformers():
+                model.save_pretrained(fresh, **({} if state is None else {"state_dict": state}))
+                tokenizer.save_pretrained(fresh)
+            write_json(fresh / CARD, card.model_dump(mode="json"))
+            write_text(fresh / "README.md", readme(card, own_head=(fresh / HEAD).is_file()))
+            beside(fresh)
+            check(fresh)
+            digest = model_sha256(fresh)
+            make_readable(fresh)
+            put_in_place(fresh, folder)
     except (OSError, SafetensorError) as error:
         raise _unwritable(folder, error) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return digest
+
+
+def copy_model(source: Path, folder: Path, sha256: str) -> None:
+    """Copy a model folder beside the old one, check the copy, then put it in the old one's place.
+
+    Args:
+        sha256: the `model_sha256` that the copy must have.
+
+    Raises:
+        UserError: the folder cannot be written (full disk, no permission).
+        CheckFailed: the copy is another model; the old folder is as it was.
+    """
+    try:
+        with fresh_folder(folder) as fresh:
+            copy_files(source, fresh)
+            found = model_sha256(fresh)
+            if found != sha256:
+                what = f"{source} was to be copied to {folder}, and the copy is another model"
+                raise CheckFailed(what, [f"{sha256[:12]} was to be, {found[:12]} is"])
+            make_readable(fresh)
+            put_in_place(fresh, folder)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
 
 
 def model_sha256(folder: Path) -> str:
@@ -89,49 +110,16 @@ def is_model_file(path: PurePath) -> bool:
 def refuse_occupied(folder: Path) -> None:
     """Raise a UserError where a model folder cannot be made, since a file has its name, or that of
     the older one that it is put in the place of."""
-    for path in (folder, _previous(folder)):
+    for path in (folder, previous_of(folder)):
         if path.exists() and not path.is_dir():
             hint = "move the file away, or choose another --output-dir"
             raise UserError("is a file where the model's folder comes to stand", path, hint)
-
-
-def recover(folder: Path) -> None:
-    """Put the old model back if a swap was cut off (power, kill -9) between its two renames."""
-    previous = _previous(folder)
-    if previous.is_dir() and not folder.exists():
-        previous.rename(folder)
-
-
-def _swap(fresh: Path, folder: Path) -> None:
-    recover(folder)
-    previous = _previous(folder)
-    shutil.rmtree(previous, ignore_errors=True)
-    if folder.exists():
-        folder.rename(previous)
-    try:
-        fresh.rename(folder)
-    except OSError:
-        recover(folder)
-        raise
-    shutil.rmtree(previous, ignore_errors=True)
-
-
-def _previous(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.previous")
-
-
-def _make_readable(fresh: Path) -> None:
-    """mkdtemp and safetensors write privately; a model gets the mode that any new file has."""
-    mask = os.umask(0)
-    os.umask(mask)
-    fresh.chmod(0o777 & ~mask)
-    for path in fresh.rglob("*"):
-        path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
 def _unwritable(folder: Path, error: OSError | SafetensorError) -> UserError:
     return UserError(
         f"the model cannot be saved: {getattr(error, 'strerror', None) or error}",
         where=folder,
-        hint="free some space or choose another --output-dir; the last good model is still there",
+        hint="free some space or choose another --output-dir"
+        + ("; the last good model is still there" if folder.is_dir() else ""),
     )

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from distillery_core.errors import UserError
-from distillery_core.student.run_state import STATE, RunState, stored_state
+from distillery_core.student.checkpoint_files import FINISHED, STATE, standing
+from distillery_core.student.run_state import RunState, stored_state
+from distillery_core.student.whole_folder import remove
 
 NEWEST = "newest"
-FINISHED = "finished"
-"""An empty file in a checkpoint whose run has ended and needs it no more."""
-_NAME = re.compile(r"(epoch|step)_(\d+)")
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints in a folder, the newest last, after it those that cannot be read."""
-    if not folder.is_dir():
-        return []
-    found = [p for p in folder.iterdir() if _NAME.fullmatch(p.name) and (p / STATE).is_file()]
-    return sorted(found, key=_order_of)
+    """The checkpoints in a folder, the last written last, after it those that cannot be read: so
+    --resume names them and does not pass over them."""
+    found = [(_glance(path), path) for path in standing(folder)]
+    read = [(state.written, _place(state), path) for state, path in found if state is not None]
+    return [path for *_, path in sorted(read)] + [path for state, path in found if state is None]
 
 
 def mark_finished(folder: Path, run: str) -> None:
@@ -40,10 +37,20 @@ def unfinished(folder: Path) -> Path | None:
     return next((path for path in reversed(found) if _glance(path) is not None), None)
 
 
-def prune(folder: Path, run: str, keep: int) -> None:
-    """Leave the newest `keep` checkpoints of this run, and none of an earlier one."""
-    for path in set(checkpoints(folder)) - set(_of_run(folder, run)[-keep:]):
-        shutil.rmtree(path, ignore_errors=True)
+def prune(written: Path, run: str, keep: int) -> None:
+    """Leave the checkpoint of this run that was just written and the newest before it, `keep` in
+    all.
+
+    None of an earlier run stays, and none of this one's that is further on: the run was resumed
+    from before it, and has left it behind.
+    """
+    own = _of_run(written.parent, run)
+    if written not in own:  # it cannot be read back, so no other one goes for it
+        return
+    line = own[: own.index(written) + 1]
+    for path in set(standing(written.parent)) - set(line[-keep:]):
+        with suppress(OSError):  # the one just written stands, and that is what counts
+            remove(path)
 
 
 def find_checkpoint(resume: str, folder: Path | None) -> Path:
@@ -79,15 +86,14 @@ def damaged_checkpoint(path: Path, why: Exception | str) -> UserError:
 
 
 def _of_run(folder: Path, run: str) -> list[Path]:
-    states = [(path, _glance(path)) for path in checkpoints(folder)]
-    return [path for path, state in states if state is not None and state.run == run]
+    """A run's checkpoints as they follow each other in it."""
+    states = [(_glance(path), path) for path in standing(folder)]
+    own = [(_place(state), path) for state, path in states if state and state.run == run]
+    return [path for _, path in sorted(own)]
 
 
-def _order_of(path: Path) -> tuple[bool, int, int]:
-    """Epoch and batch, by which checkpoints of one run follow each other. One that cannot be read
-    comes after them, so that --resume names it and does not pass over it."""
-    state = _glance(path)
-    return (True, 0, 0) if state is None else (False, state.position.epoch, state.position.batch)
+def _place(state: RunState) -> tuple[int, int]:
+    return state.position.epoch, state.position.batch
 
 
 def _glance(path: Path) -> RunState | None:
@@ -99,7 +105,7 @@ def _glance(path: Path) -> RunState | None:
 
 
 def _listing(missed: Path) -> str:
-    """The checkpoints beside one that is not to be had."""
+    """The checkpoints beside one that is not to be had, without those that are not either."""
     beside = [path for path in checkpoints(missed.parent) if path.name != missed.name]
-    found = ", ".join(path.name for path in beside)
+    found = ", ".join(path.name for path in beside if _glance(path) is not None)
     return f"there are: {found}" if found else "leave --resume out to begin anew"

@@ -49,6 +49,27 @@ def processes_here() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
+def started_fewer(processes: int) -> str | None:
+    """In a line, that a launcher was to start more processes than share the run; else None.
+
+    `accelerate launch --cpu` starts one whatever `--num_processes` says (without an mpirun), and
+    only leaves it an address to meet the others at.
+
+    Args:
+        processes: that share the run.
+    """
+    asked = int(os.environ.get("WORLD_SIZE", "1"))
+    by_accelerate = {"ACCELERATE_MIXED_PRECISION", "MASTER_PORT"} <= os.environ.keys()
+    if processes < asked:
+        return f"{asked} processes were asked for, {processes} share this run"
+    if processes == 1 and by_accelerate and "WORLD_SIZE" not in os.environ:
+        return (
+            "accelerate was asked for several processes and started one; "
+            "--devices N, torchrun, or accelerate launch --multi_gpu starts them, on a CPU too"
+        )
+    return None
+
+
 def pick_threads(asked: int | None) -> int:
     """CPU threads to compute with: what is asked for, at most one for each core. Processes that
     share a run share the cores.

@@ -11,7 +11,7 @@ import torch
 
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student.checkpoint import recover, save_model
+from distillery_core.student.checkpoint import save_model
 from distillery_core.student.dataset_check import CheckedDataset
 from distillery_core.student.device import cpu_threads, pick_threads
 from distillery_core.student.frozen_fitting import fit_head
@@ -31,6 +31,7 @@ from distillery_core.student.run import MODEL_FOLDER, Say
 from distillery_core.student.saving import RELOAD_ARTICLES, Reload
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.training_config import write_config
+from distillery_core.student.whole_folder import recover
 from distillery_core.tracking import Tracker
 
 
@@ -53,6 +54,7 @@ def train_frozen(
     """
     _refuse_what_is_not_there(settings)
     say_what_is_not_read(settings, filter.config.training, say)
+    tracker.open()
     threads, started = pick_threads(settings.threads), time.monotonic()
     with cpu_threads(threads):
         torch.manual_seed(settings.seed)
@@ -72,7 +74,8 @@ def train_frozen(
     write_config(output_dir, filter, settings)
     for epoch in history:
         tracker.metrics(flat_metrics(epoch), epoch.epoch)
-    for line in [*best.lines(len(history)), run.selection.line(best)]:
+    chosen = run.selection.line(best, history[: best.epoch - 1])
+    for line in [*best.lines(len(history)), chosen]:
         say(line)
     say(f"  Model saved to: {output_dir / MODEL_FOLDER}")
     return TrainResult(output_dir / MODEL_FOLDER, tuple(history), record)

@@ -32,7 +32,7 @@ def refuse_missing(method: Method) -> None:
     missing = missing_packages(method)
     if missing:
         raise UserError(
-            f"--method {method} needs {' and '.join(missing)}, not installed here",
+            f"{method} needs {' and '.join(missing)}, not installed here",
             where="--method",
             hint="; ".join(missing.values()),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -311,15 +312,19 @@ def start_head_at_means(model: Any, means: Sequence[float]) -> bool:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """No load report and no progress bar while the block runs: the library does not print."""
-    logging: Any = transformers_logging
-    verbosity = logging.get_verbosity()
-    bars = logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    """No load report, no progress bar and none of the hub's retries while the block runs: the
+    libraries do not print."""
+    own: Any = transformers_logging
+    hub = logging.getLogger("huggingface_hub")
+    verbosity, of_hub = own.get_verbosity(), hub.level
+    bars = own.is_progress_bar_enabled()
+    own.set_verbosity_error()
+    hub.setLevel(logging.ERROR)
+    own.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(verbosity)
+        own.set_verbosity(verbosity)
+        hub.setLevel(of_hub)
         if bars:
-            logging.enable_progress_bar()
+            own.enable_progress_bar()

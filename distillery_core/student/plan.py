@@ -14,7 +14,14 @@ from distillery_core.student.flops import train_flops
 from distillery_core.student.model_factory import FUSED
 from distillery_core.student.settings import Method, TrainSettings
 from distillery_core.student.shape import Shape
-from distillery_core.student.step_memory import GIB, Memory, gib, step_memory, trained_parameters
+from distillery_core.student.step_memory import (
+    GIB,
+    Memory,
+    digits_apart,
+    gib,
+    step_memory,
+    trained_parameters,
+)
 from distillery_core.student.target import Target
 
 ASSUMED_UTILISATION = 0.40
@@ -147,6 +154,7 @@ def _memory_by_tokens(
         checkpointing=checkpointing,
         # The longest articles of which it is kept: what is longer takes torch's fused attention.
         attended=min(settings.max_length, FUSED_ABOVE) if keeps_softmax else 0,
+        processes=1 if settings.fsdp else target.processes,  # FSDP has no buckets
         overhead=_GPU_OVERHEAD if target.is_gpu else _CPU_OVERHEAD,
     )
 
@@ -159,8 +167,10 @@ def _frozen_bytes(settings: TrainSettings, target: Target) -> int:
 
 
 def packs(shape: Shape, settings: TrainSettings, target: Target) -> bool:
-    """Whether articles will be packed in one process: where the base and its attention can, if the
-    settings do not say otherwise."""
+    """Whether articles will be packed: where one process trains alone and the base and its
+    attention can, if the settings do not say otherwise."""
+    if target.processes > 1:
+        return False
     if settings.packing is not None:
         return settings.packing
     attention = attention_of(settings, shape, target)
@@ -176,7 +186,8 @@ def _most_tokens(shape: Shape, settings: TrainSettings, target: Target, method: 
     on_cpu = CPU_PACKED_TOKENS if packed else CPU_MICRO_TOKENS
     usual = GPU_MICRO_TOKENS if target.is_gpu else on_cpu
     asked = usual if settings.micro_batch_tokens is None else settings.micro_batch_tokens
-    return min(max(asked, one), settings.batch_size * one)
+    share = -(-settings.effective_batch // target.processes)
+    return min(max(asked, one), min(settings.batch_size, share) * one)
 
 
 def missing_packages(method: Method) -> dict[str, str]:
@@ -187,7 +198,8 @@ def missing_packages(method: Method) -> dict[str, str]:
 
 def _why_not(target: Target, need: Memory, has_room: bool, missing: str) -> str | None:
     if not has_room:
-        return f"needs {gib(need.total)}, there are {target.room}"
+        digits = digits_apart(need.total, target.memory)
+        return f"needs {gib(need.total, digits)}, there are {target.room(digits)}"
     return f"would fit with {missing}" if missing and target.is_here else None
 
 
@@ -210,7 +222,8 @@ class Workload:
 def workload(char_counts: list[int], max_length: int, source: str) -> Workload:
     """Articles by their characters, four a token (English); none is the seed's job."""
     if not char_counts:
-        return Workload((max_length,) * SEED_ARTICLES, f"{SEED_ARTICLES:,} articles assumed, full")
+        assumed = f"{SEED_ARTICLES:,} articles of {max_length:,} tokens assumed"
+        return Workload((max_length,) * SEED_ARTICLES, assumed)
     lengths = tuple(min(max_length, max(8, int(n / _CHARS_PER_TOKEN))) for n in char_counts)
     return Workload(lengths, source)
 
@@ -250,15 +263,17 @@ class Plan:
         return self.settings.epochs * (epoch + again)
 
     def hours(self, choice: Choice) -> float | None:
-        """Estimated time of all epochs, or None for a device of unknown speed."""
-        if self.target.peak is None:
+        """Estimated time of all epochs; None for a device of unknown speed, or without room.
+        Several devices are taken to lose nothing to their exchange."""
+        if self.target.peak is None or not choice.micro_tokens:
             return None
-        return self.flops(choice) / (self.target.peak * ASSUMED_UTILISATION) / 3600
+        peak = self.target.peak * self.target.devices
+        return self.flops(choice) / (peak * ASSUMED_UTILISATION) / 3600
 
     def usd(self, choice: Choice) -> float | None:
-        """What the hours cost, or None where the price is not known."""
+        """What the hours cost; None where they or the price are not known."""
         hours, price = self.hours(choice), self.target.usd_per_hour
-        return None if hours is None or price is None else hours * price
+        return None if hours is None or price is None else hours * price * self.target.devices
 
 
 def make_plan(settings: TrainSettings, shape: Shape, target: Target, work: Workload) -> Plan:

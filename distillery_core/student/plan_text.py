@@ -15,13 +15,13 @@ _SMALLER = "take a smaller base, a shorter --max-length, or --method frozen"
 def plan_lines(plan: Plan) -> Iterator[str]:
     """The plan as it is printed: the job, each method, and which is taken."""
     shape, work = plan.shape, plan.work
-    yield f"{plan.settings.model_name} on {plan.target.name}"
+    yield f"{plan.settings.model_name} on {plan.target.words}"
     yield (
         f"  {shape.parameters:,} parameters (no language-model head), {shape.layers} layers, "
         f"width {shape.hidden}"
     )
     yield f"  {len(work.lengths):,} articles{_reading(plan)} ({work.source})"
-    yield f"  {plan.target.room} of memory can be used"
+    yield f"  memory that can be used: {plan.target.room()}"
     for choice in plan.choices:
         yield from _choice_lines(plan, choice)
     yield _verdict(plan)
@@ -57,11 +57,26 @@ def _effort(plan: Plan, choice: Choice) -> str:
     hours, usd = plan.hours(choice), plan.usd(choice)
     if hours is None:
         return "its speed on this device is not known"
-    time = f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.0f} min"
     cost = "no price known (--usd-per-hour names one)"
     if usd is not None:
-        cost = f"about {usd:.2f} USD at {plan.target.usd_per_hour:g} USD/h"
-    return f"about {time} at {ASSUMED_UTILISATION:.0%} of the peak, {cost}"
+        cost = f"{_dollars(usd)} at {_times(plan)}{plan.target.usd_per_hour:g} USD/h"
+    ideal = ", exchange not counted" if plan.target.devices > 1 else ""
+    return f"{_time(hours)} at {ASSUMED_UTILISATION:.0%} of the peak{ideal}, {cost}"
+
+
+def _times(plan: Plan) -> str:
+    return f"{plan.target.devices} x " if plan.target.devices > 1 else ""
+
+
+def _time(hours: float) -> str:
+    if hours >= 1:
+        return f"about {hours:.1f} h"
+    minutes = hours * 60
+    return "under a minute" if minutes < 1 else f"about {minutes:.0f} min"
+
+
+def _dollars(usd: float) -> str:
+    return "under 0.01 USD" if 0 < usd < 0.01 else f"about {usd:.2f} USD"
 
 
 def _verdict(plan: Plan) -> str:
@@ -79,6 +94,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     return {
         "model_name": plan.settings.model_name,
         "device": plan.target.name,
+        "processes": plan.target.processes,
         "device_memory_bytes": int(plan.target.memory),
         "usd_per_hour": plan.target.usd_per_hour,
         "num_parameters": plan.shape.parameters,

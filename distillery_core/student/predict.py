@@ -17,7 +17,7 @@ from distillery_core.dataset.rows import Example
 from distillery_core.errors import UserError
 from distillery_core.filters.config import TextConfig
 from distillery_core.student.batches import micro_batches, pad
-from distillery_core.student.checkpoint import WEIGHTS, recover
+from distillery_core.student.checkpoint import WEIGHTS
 from distillery_core.student.data import Encoded, TextEncoder
 from distillery_core.student.device import cpu_threads, pick_device, pick_threads
 from distillery_core.student.headed import load_headed
@@ -31,6 +31,7 @@ from distillery_core.student.model_factory import (
 )
 from distillery_core.student.score_calibration import ScoreCalibration, read_calibration
 from distillery_core.student.settings import Device
+from distillery_core.student.whole_folder import recover
 from distillery_core.types import SCORE_MAX, SCORE_MIN, Article
 
 CPU_TOKENS = 1024

@@ -16,6 +16,7 @@ from distillery_core.files import now_utc, write_json
 from distillery_core.filters.filter import Filter
 from distillery_core.student.base_folder import local_folder
 from distillery_core.student.device import describe
+from distillery_core.student.peak import Peak
 from distillery_core.student.settings import TrainSettings, frozen_as_recorded
 from distillery_core.version import __version__
 
@@ -44,7 +45,8 @@ class EpochRecord:
         tokens_per_second: useful tokens of the training pass, over all devices; None where no
             article was read.
         model_flops_utilisation: share of the devices' peak spent on useful work (flops.py says how
-            it is counted), 0-1; None where the peak is not known.
+            it is counted), 0-1; None where the peak is not known, or cannot be right: more than
+            all of it was reached.
         peak_memory_bytes: most memory so far: of the device's tensors on a GPU, of the whole
             process on a CPU.
     """
@@ -104,7 +106,7 @@ class RunFacts:
     """What is known about a run before its first step.
 
     `own_way` is what a method takes in place of the settings of the same names; None where it is
-    fitted as the settings say.
+    fitted as the settings say. `peak` is None where it is not known.
     """
 
     filter: Filter
@@ -133,6 +135,7 @@ class RunFacts:
     device: torch.device
     threads: int
     own_way: Fitted | None = None
+    peak: Peak | None = None
 
     @property
     def fitted(self) -> Fitted:
@@ -250,6 +253,7 @@ def metadata(
         "processes": facts.processes,
         "precision": facts.precision,
         "threads": facts.threads,
+        "peak_flops": facts.peak.flops if facts.peak else None,
         "seconds": round(seconds, 1),
         "tokens": sum(record.tokens for record in history),
         "finished_at": now_utc(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Set
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 from accelerate.utils import gather_object
 
 from distillery_core.errors import CheckFailed, UserError
-from distillery_core.student.checkpoint import model_sha256
+from distillery_core.student.checkpoint import copy_model, model_sha256
+from distillery_core.student.checkpoint_files import FINISHED
 from distillery_core.student.checkpoint_folder import (
     damaged_checkpoint,
     find_checkpoint,
@@ -19,6 +19,7 @@ from distillery_core.student.checkpoint_folder import (
     unfinished,
 )
 from distillery_core.student.checkpoint_tensors import trained_tensors
+from distillery_core.student.peak import kept
 from distillery_core.student.run import Run, Say
 from distillery_core.student.run_checkpoint import (
     BEST,
@@ -53,6 +54,7 @@ def save_position(run: Run, say: Say) -> None:
             scheduler=_plain(run.scheduler.state_dict()),
             rates=[group["lr"] for group in run.optimizer.param_groups],
             at_a_time=run.at_a_time,
+            peak=run.facts.peak,
         )
         try:
             write_checkpoint(
@@ -90,7 +92,8 @@ def resume(run: Run, say: Say) -> float:
     """Take a run up where its checkpoint stands; returns the seconds it had taken.
 
     Raises:
-        UserError: there is no such checkpoint, or it is damaged.
+        UserError: there is no such checkpoint, or it is damaged; or the best model so far cannot
+            be put back (full disk), and what stood in its place still does.
         CheckFailed: it is of another run: other settings, data or base.
     """
     settings = run.settings
@@ -104,12 +107,15 @@ def resume(run: Run, say: Say) -> float:
     restore_random(path, state, run.accelerator.process_index, run.device)
     run.name, run.position = state.run, state.position
     _cut_as_before(run, state, say)
+    run.facts = replace(run.facts, peak=kept(state.peak, run.facts.peak))
     run.history = state.history
     run.model_sha256 = state.model_sha256
     if run.is_main:
         _put_best_back(run, path)
     run.accelerator.wait_for_everyone()
     say(f"Resumed from {path}: epoch {state.position.epoch}, step {state.position.step}")
+    if (path / FINISHED).exists():
+        say("That run had ended: what followed this checkpoint is only computed again")
     return state.position.seconds
 
 
@@ -148,8 +154,7 @@ def _put_best_back(run: Run, path: Path) -> None:
             f"the best model of the run is neither in {run.model_dir} nor in {path}",
             hint="leave --resume out to begin anew",
         )
-    shutil.rmtree(run.model_dir, ignore_errors=True)
-    shutil.copytree(path / BEST, run.model_dir)
+    copy_model(path / BEST, run.model_dir, run.model_sha256)
 
 
 def _restore_schedule(run: Run, path: Path, state: RunState) -> None:

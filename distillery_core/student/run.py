@@ -65,7 +65,7 @@ class Run:
         loss_weights: of each training article in the loss, mean 1.
         shown: the training articles that are evaluated each epoch.
         micro_tokens: padded tokens computed at a time; `micro_articles` at most so many articles.
-        flops: model FLOPs of an epoch; `peak` FLOP/s of all devices, None where unknown.
+        flops: model FLOPs of an epoch.
         start: the trainable weights before the first step.
         identity: what a run that resumes this one must have too.
         fitted: how many articles fit at a time was found before the run was interrupted.
@@ -93,7 +93,6 @@ class Run:
     mega_batches: int
     total_steps: int
     flops: float
-    peak: float | None
     selection: Selection
     facts: RunFacts
     card: ModelCard

@@ -13,7 +13,7 @@ import os
 import random
 import re
 import shutil
-import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,12 @@ from distillery_core.student.checkpoint_tensors import (
     write_tensors,
 )
 from distillery_core.student.run_state import RunState, store_state, stored_state
+from distillery_core.student.whole_folder import (
+    copy_files,
+    fresh_folder,
+    make_readable,
+    put_in_place,
+)
 
 BEST = "best"
 
@@ -55,7 +61,7 @@ def write_checkpoint(
     best_model: Path | None,
     keep: int,
 ) -> Path:
-    """Write a checkpoint; older ones beyond `keep` go once it stands there whole.
+    """Write a checkpoint; once it stands there whole, `prune` takes others away.
 
     Args:
         random_states: torch's, of every process.
@@ -63,28 +69,22 @@ def write_checkpoint(
     Raises:
         UserError: it cannot be written (full disk); the older ones are untouched.
     """
+    target = folder / state.name
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=folder, prefix=".", suffix=".tmp"))
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    try:
-        write_tensors(fresh, tensors, random_states)
-        if best_model is not None and best_model.is_dir():
-            _link_tree(best_model, fresh / BEST)
-        state.python_random = _listed(random.getstate())
-        state.numpy_random = _listed(np.random.get_state())
-        state.files = {n: sha256_file(fresh / n) for n in FILES}
-        store_state(fresh, state)
-        fresh.chmod(0o755)
-        target = folder / state.name
-        shutil.rmtree(target, ignore_errors=True)  # of an earlier run: this run has passed it
-        fresh.rename(target)
+        with fresh_folder(target) as fresh:
+            write_tensors(fresh, tensors, random_states)
+            make_readable(fresh)  # before the model's own files are linked, whose modes are its own
+            if best_model is not None and best_model.is_dir():
+                copy_files(best_model, fresh / BEST, _link_or_copy)
+            state.python_random = _listed(random.getstate())
+            state.numpy_random = _listed(np.random.get_state())
+            state.files = {n: sha256_file(fresh / n) for n in FILES}
+            state.written = time.time()
+            store_state(fresh, state)
+            put_in_place(fresh, target)
     except (OSError, SafetensorError) as error:
         raise _unwritable(folder, error) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    prune(folder, state.run, keep)
+    prune(target, state.run, keep)
     return target
 
 
@@ -154,16 +154,12 @@ def _restore_random(path: Path, state: RunState, rank: int, device: torch.device
         torch.cuda.set_rng_state(stored[f"{rank}.cuda"], device)
 
 
-def _link_tree(source: Path, target: Path) -> None:
+def _link_or_copy(old: Path, new: Path) -> None:
     """A model folder is replaced whole and never written into, so that links are as good."""
-
-    def link(old: str, new: str) -> None:
-        try:
-            os.link(old, new)
-        except OSError:  # another file system, or one without links
-            shutil.copy2(old, new)
-
-    shutil.copytree(source, target, copy_function=link)
+    try:
+        os.link(old, new)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(old, new)
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -198,4 +194,5 @@ def _unwritable(folder: Path, error: OSError | SafetensorError) -> UserError:
     why = getattr(error, "strerror", None) or error
     found = checkpoints(folder)
     last = f"{found[-1].name} is still there" if found else "there is none yet"
-    return UserError(f"the checkpoint cannot be written: {why}; {last}", where=folder)
+    what, hint = f"the checkpoint cannot be written: {why}; {last}", "free some space"
+    return UserError(what, where=folder, hint=hint)

@@ -10,11 +10,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from distillery_core.files import sha256_file, write_json, write_text
+from distillery_core.student.checkpoint_files import SEAL, STATE
+from distillery_core.student.peak import Peak
 from distillery_core.student.record import EpochRecord
-
-STATE = "state.json"
-SEAL = "state.sha256"
-"""The hash of the state beside it, since a file cannot hold its own."""
 
 
 @dataclass
@@ -48,8 +46,10 @@ class RunState:
         rates: learning rate of each parameter group.
         at_a_time: tokens and articles computed at a time, and whether they may be padded; found or
             decided when the run began.
+        peak: what utilisation is a share of; None where unknown, as in checkpoints of before.
         python_random, numpy_random: states of the two generators.
         files: name -> SHA-256 of the tensor files.
+        written: when, in seconds since 1970.
     """
 
     run: str
@@ -60,9 +60,11 @@ class RunState:
     scheduler: dict[str, Any]
     rates: list[float]
     at_a_time: tuple[int, int, bool]
+    peak: Peak | None = None
     python_random: list[Any] = field(default_factory=list)
     numpy_random: list[Any] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+    written: float = 0.0
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ in fitting.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -51,6 +51,14 @@ class DimensionCalibration(BaseModel):
             raise ValueError("scores must rise, with one calibrated value each")
         return self
 
+    @property
+    def is_level(self) -> bool:
+        """Whether its map gives every score one and the same value."""
+        return len(set(self.calibrated)) == 1
+
+
+Maps = Mapping[str, DimensionCalibration]
+
 
 class ScoreCalibration(BaseModel):
     """What `score_calibration.json` in a model folder holds.
@@ -80,11 +88,7 @@ class ScoreCalibration(BaseModel):
         """Calibrated scores, float32 [articles, dimensions]; NaN stays NaN."""
         if self.map is None:
             return scores
-        columns = [
-            np.interp(scores[:, at], one.scores, one.calibrated)
-            for at, one in enumerate(self.dimensions.values())
-        ]
-        return np.stack(columns, axis=1).astype(np.float32)
+        return _mapped(scores, self.dimensions)
 
     @property
     def has_intervals(self) -> bool:
@@ -103,13 +107,20 @@ class ScoreCalibration(BaseModel):
 
 
 def fit_calibration(
-    scores: Array, labels: Array, dimensions: Sequence[str], groups: Sequence[object] | None = None
+    scores: Array,
+    labels: Array,
+    dimensions: Sequence[str],
+    groups: Sequence[object] | None = None,
+    order: Order | None = None,
 ) -> ScoreCalibration:
     """Fit maps and intervals on validation articles.
 
     Args:
         scores, labels: [articles, dimensions], 0-10, finite; the scores of the kept checkpoint.
         groups: near-duplicates, which stay on one side of every fold.
+        order: where the order of articles counts for more than their error: how well scores order
+            them. Maps that would lower it are not kept; maps of the dimensions bend differently,
+            and so move what is weighed together.
     """
     rows = len(scores)
     error = float(article_errors(scores, labels).mean())
@@ -120,24 +131,20 @@ def fit_calibration(
     gain = paired_bootstrap(
         article_errors(held_out, labels), article_errors(scores, labels), groups
     )
-    after, interval = error + gain.value, (gain.value, gain.low, gain.high)
-    if gain.high >= 0:
-        reason = f"validation MAE {_change(gain)}: no gain beyond chance"
-        plain = _without_maps(scores, labels, dimensions, error, reason)
-        return plain.model_copy(update={"calibrated_mae": after, "gain": interval})
-    widths, fit = _half_widths(held_out, labels), _FITS[kind]
+    widths = dict(zip(dimensions, _half_widths(held_out, labels), strict=True))
+    reason, maps = f"validation MAE {_change(gain)}", _maps(kind, scores, labels, widths)
+    after = {"calibrated_mae": error + gain.value, "gain": (gain.value, gain.low, gain.high)}
+    lost = "no gain beyond chance" if gain.high >= 0 else _order_lost(order, scores, maps)
+    if lost:
+        plain = _without_maps(scores, labels, dimensions, error, f"{reason}: {lost}")
+        return plain.model_copy(update=after)
     return ScoreCalibration(
         rows=rows,
         map=kind,
         mae=error,
-        calibrated_mae=after,
-        gain=interval,
-        reason=f"validation MAE {_change(gain)}",
-        dimensions={
-            name: _rounded(*fit(scores[:, at], labels[:, at]), widths[at])
-            for at, name in enumerate(dimensions)
-        },
-    )
+        reason=f"{reason}{_levelled(maps)}",
+        dimensions=maps,
+    ).model_copy(update=after)
 
 
 def read_calibration(folder: Path, dimensions: Sequence[str]) -> ScoreCalibration | None:
@@ -157,6 +164,13 @@ def read_calibration(folder: Path, dimensions: Sequence[str]) -> ScoreCalibratio
     if tuple(found.dimensions) != tuple(dimensions):
         raise UserError("is for other dimensions than the model", where=path)
     return found
+
+
+def _mapped(scores: Array, maps: Maps) -> Array:
+    columns = [
+        np.interp(scores[:, at], one.scores, one.calibrated) for at, one in enumerate(maps.values())
+    ]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def coverage_of(low: Array, high: Array, labels: Array) -> list[float]:
@@ -234,17 +248,25 @@ def _isotonic(scores: Array, labels: Array) -> tuple[Array, Array]:
     return middles, steps
 
 
+Order = Callable[[Array], float | None]
+"""Scores [articles, dimensions] in, a rank correlation with the labels out."""
+
 Fit = Callable[[Array, Array], tuple[Array, Array]]
 _FITS: dict[MapKind, Fit] = {"line": _line, "isotonic": _isotonic}
 """Scores and labels of a dimension in, knots and values out; the simpler one first."""
 
 
-def _rounded(knots: Array, values: Array, half_width: float | None) -> DimensionCalibration:
-    return DimensionCalibration(
-        scores=tuple(round(float(x), 6) for x in knots),
-        calibrated=tuple(round(float(y), 6) for y in values),
-        half_width=half_width,
-    )
+def _maps(
+    kind: MapKind, scores: Array, labels: Array, widths: Mapping[str, float | None]
+) -> dict[str, DimensionCalibration]:
+    maps = {}
+    for at, (name, width) in enumerate(widths.items()):
+        knots, values = (
+            tuple(round(float(one), 6) for one in ends)
+            for ends in _FITS[kind](scores[:, at], labels[:, at])
+        )
+        maps[name] = DimensionCalibration(scores=knots, calibrated=values, half_width=width)
+    return maps
 
 
 def _half_widths(scores: Array, labels: Array) -> list[float | None]:
@@ -255,6 +277,26 @@ def _half_widths(scores: Array, labels: Array) -> list[float | None]:
     rank = int(np.ceil((rows + 1) * COVERAGE))
     residuals = np.sort(np.abs(labels - scores), axis=0)
     return [round(float(value), 6) for value in residuals[rank - 1]]
+
+
+def _order_lost(order: Order | None, scores: Array, maps: Maps) -> str:
+    if order is None:
+        return ""
+    before, after = (order(given) or 0.0 for given in (scores, _mapped(scores, maps)))
+    if after >= before:
+        return ""
+    return f"but articles would be in a worse order, Spearman {before:.3f} to {after:.3f}"
+
+
+def _levelled(maps: Maps) -> str:
+    """Of what a reader would otherwise take for scores of each article."""
+    names = [name for name, one in maps.items() if one.is_level]
+    if not names:
+        return ""
+    return (
+        f"; every article gets one and the same score in {', '.join(names)}, "
+        "where scores did not rise with the labels"
+    )
 
 
 def _change(gain: Interval) -> str:

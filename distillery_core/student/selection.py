@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Literal
 
 from distillery_core.student.settings import BestBy
@@ -15,6 +16,26 @@ Chosen = Literal["mae", "spearman", "recall"]
 
 WORDS: dict[Chosen, str] = {"mae": "MAE", "spearman": "Spearman", "recall": "recall"}
 KEYS: dict[Chosen, str] = {"mae": "mae", "spearman": "spearman", "recall": "needle_recall"}
+
+
+def goodness(by: Chosen, val: Mapping[str, float | None]) -> float:
+    """An epoch's metric, higher is better; an epoch without it is never the best."""
+    value = val.get(KEYS[by])
+    if value is None:
+        return -inf
+    return -value if by == "mae" else value
+
+
+def chosen_by(recorded: object, vals: Sequence[Mapping[str, float | None]]) -> Chosen:
+    """What the kept epoch of a run that was read back was chosen by: the MAE where the record does
+    not say, or no epoch of the history has that metric.
+
+    Args:
+        recorded: `best_by` of the record.
+        vals: validation metrics by epoch.
+    """
+    known = (by for by in KEYS if by == recorded)
+    return next((by for by in known if any(goodness(by, val) > -inf for val in vals)), "mae")
 
 
 @dataclass(frozen=True)
@@ -30,10 +51,6 @@ class Selection:
             return cls(asked)
         return cls("spearman" if kind == "needle" else "mae")
 
-    def value(self, record: EpochRecord) -> float | None:
-        """The metric; None where an epoch has none (a constant prediction has no rank)."""
-        return record.val[KEYS[self.by]]
-
     def best(self, history: Sequence[EpochRecord]) -> EpochRecord:
         """The best epoch, the earliest of equals."""
         return max(history, key=self._goodness)
@@ -46,15 +63,21 @@ class Selection:
         """Epochs since the best one."""
         return len(history) - 1 - history.index(self.best(history))
 
-    def line(self, record: EpochRecord) -> str:
-        """`New best validation MAE: 0.945`."""
-        value = self.value(record)
-        shown = "-" if value is None else f"{value:.3f}"
-        return f"New best validation {WORDS[self.by]}: {shown}"
+    def line(self, record: EpochRecord, earlier: Sequence[EpochRecord]) -> str:
+        """`New best validation MAE: 0.945`; of equals, what broke the tie.
+
+        Args:
+            record: an epoch that is better than the `earlier` ones.
+        """
+        value = record.val[KEYS[self.by]]
+        shown = f"validation {WORDS[self.by]}: {'-' if value is None else f'{value:.3f}'}"
+        equal = self.best(earlier) if earlier else None
+        if equal is None or self._goodness(equal)[0] < self._goodness(record)[0]:
+            return f"New best {shown}"
+        return (
+            f"Same {shown} as in epoch {equal.epoch}, kept for its lower MAE: {record.val_mae:.3f}"
+        )
 
     def _goodness(self, record: EpochRecord) -> tuple[float, float]:
         """Higher is better; the MAE decides between equals (recall often is)."""
-        value = self.value(record)
-        if self.by == "mae":
-            return -record.val_mae, 0.0
-        return (float("-inf") if value is None else value), -record.val_mae
+        return goodness(self.by, record.val), -record.val_mae

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from distillery_core.errors import UserError
+from distillery_core.student.base_folder import local_folder
 from distillery_core.student.last_layer import parts_by_token
 from distillery_core.student.mean_pooling import pools_mean
 from distillery_core.student.model_factory import (
@@ -92,13 +93,14 @@ def shape_of(model_name: str, outputs: int, pooling: Pooling = "auto") -> Shape:
 
 
 def base_config(model_name: str) -> Any:
-    """The configuration of a base, from the shipped table where it stands there.
+    """The configuration of a base: of the folder that its name means, else from the shipped table
+    where it stands there, else the hub's.
 
     Raises:
         UserError: it cannot be found or read.
     """
     shipped = json.loads(_SHIPPED.read_text(encoding="utf-8")).get(model_name)
-    if shipped is not None:
+    if shipped is not None and local_folder(model_name) is None:
         return AutoConfig.for_model(**shipped)
     source = locate(model_name)
     with quiet_transformers():
@@ -113,13 +115,13 @@ def describe_model(model: Any) -> Shape:
     heads = int(getattr(text, "num_attention_heads", 1))
     width = int(getattr(text, "head_dim", None) or text.hidden_size // heads)
     return Shape(
-        parameters=sum(p.numel() for p in model.parameters()),
-        linear=sum(m.weight.numel() for m in inside),
+        parameters=int(model.num_parameters()),
+        linear=sum(map(_entries, inside)),
         linear_sides=sum(m.in_features + m.out_features for m in inside),
         head=sum(p.numel() for name, p in model.named_parameters() if is_head(model, name)),
         outputs=int(model.config.num_labels),
         output_layer=sum(p.numel() for p in output_layer(model).parameters()),
-        largest=max((m.weight.numel() for m in inside), default=0),
+        largest=max(map(_entries, inside), default=0),
         behind_attention=_matrix_parameters(
             parts_by_token(getattr(model, model.base_model_prefix))
         ),
@@ -137,7 +139,12 @@ def describe_model(model: Any) -> Shape:
 
 def _matrix_parameters(parts: Sequence[torch.nn.Module]) -> int:
     inside = [module for part in parts for module in part.modules()]
-    return sum(m.weight.numel() for m in inside if isinstance(m, torch.nn.Linear))
+    return sum(_entries(m) for m in inside if isinstance(m, torch.nn.Linear))
+
+
+def _entries(matrix: torch.nn.Linear) -> int:
+    """Not those of its tensor, which holds two in a byte where a matrix is in 4 bits."""
+    return matrix.in_features * matrix.out_features
 
 
 def _inner_matrices(model: Any) -> list[tuple[str, torch.nn.Linear]]:

@@ -4,7 +4,8 @@ Checked against measured steps by tests/student/test_plan.py:
 
     weights      4 per parameter when all are trained (float32), 2 or 4 for a frozen base, 0.516 for
                  a frozen matrix in 4 bits (nf4 with double quantisation)
-    gradients    4 per trained parameter
+    gradients    4 per trained parameter; twice where several processes exchange them, since DDP
+                 gathers them in buckets of the same size
     optimizer    8 per trained parameter (AdamW keeps two float32 means)
     casts        2 per matrix parameter, where float32 weights are used in bf16
     activations  per token and layer, from what PyTorch keeps for the backward pass:
@@ -47,9 +48,14 @@ class Memory:
         return self.weights + self.gradients + self.optimizer + self.activations + self.overhead
 
 
-def gib(amount: float) -> str:
+def gib(amount: float, digits: int = 1) -> str:
     """Bytes in words: `14.2 GiB`."""
-    return f"{amount / GIB:.1f} GiB"
+    return f"{amount / GIB:.{digits}f} GiB"
+
+
+def digits_apart(one: float, other: float) -> int:
+    """How many digits `gib` needs for two amounts to read differently."""
+    return next((n for n in range(1, 9) if gib(one, n) != gib(other, n)), 1)
 
 
 def trained_parameters(
@@ -75,6 +81,7 @@ def step_memory(
     frozen_bytes: int = 2,
     checkpointing: bool = False,
     attended: int = 0,
+    processes: int = 1,
     overhead: float = 0.0,
 ) -> Memory:
     """Memory of one training step with so many padded tokens at a time, in bytes.
@@ -85,13 +92,14 @@ def step_memory(
         bf16: compute in bf16, else in float32.
         frozen_bytes: per parameter of LoRA's frozen base.
         attended: tokens of each article, where attention keeps its softmax; else 0.
+        processes: that share the run; the memory is that of one of them.
     """
     trained = trained_parameters(shape, method, rank, frozen_head)
     kept = 0 if method == "frozen" else _kept_per_token(shape, bf16, checkpointing, attended)
     casts = 2 * shape.linear if bf16 and method == "full" else 0
     return Memory(
         weights=_weight_bytes(shape, method, trained, frozen_bytes) + casts,
-        gradients=4.0 * trained,
+        gradients=4.0 * trained * (2 if processes > 1 else 1),
         optimizer=8.0 * trained,
         activations=tokens * kept + _workspace(shape, method, tokens),
         overhead=overhead,

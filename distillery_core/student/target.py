@@ -25,9 +25,9 @@ class Target:
 
     Attributes:
         memory: bytes that a process may use.
-        processes: of this machine that share what memory there is; each has `memory`.
-        peak: FLOP/s in matrix products, None where unknown.
-        usd_per_hour: None where unknown.
+        processes: that share the run; each has `memory`, and on GPUs one of its own.
+        peak: FLOP/s of one device in matrix products, None where unknown.
+        usd_per_hour: of one device; None where unknown.
         is_here: this machine's; a card that is only named may have other packages beside it.
     """
 
@@ -41,10 +41,19 @@ class Target:
     processes: int = 1
 
     @property
-    def room(self) -> str:
+    def devices(self) -> int:
+        """How many a run has; a CPU is one, however many processes share it."""
+        return self.processes if self.is_gpu else 1
+
+    @property
+    def words(self) -> str:
+        """`4 x H100 (80 GiB)`."""
+        return self.name if self.devices == 1 else f"{self.devices} x {self.name}"
+
+    def room(self, digits: int = 1) -> str:
         """The memory in words."""
         each = f" for each of {self.processes} processes" if self.processes > 1 else ""
-        return f"{gib(self.memory)}{each}"
+        return f"{gib(self.memory, digits)}{each}"
 
     def computes_in_bf16(self, precision: Precision) -> bool:
         """Whether training arithmetic of this precision is bf16 here."""
@@ -57,13 +66,15 @@ def target_for(
     usd_per_hour: float | None = None,
     *,
     processes: int = 1,
+    here: int | None = None,
 ) -> Target:
     """A device by name ("RTX 4090", "A100 80GB", "RTX 4090 16 GB"), or the one at hand.
 
     Args:
         memory_gib: plan as if it had so much memory.
         usd_per_hour: what it costs, in place of the table's price.
-        processes: of this machine; they share the memory of a CPU, and have a GPU each.
+        processes: that share the run, with a GPU each.
+        here: those of this machine, which share the memory of a CPU; None for all of them.
 
     Raises:
         UserError: no such card is known, or the price is no amount.
@@ -71,8 +82,8 @@ def target_for(
     target = _at_hand(device) if device in _AT_HAND else _from_table(device)
     if memory_gib is not None:
         target = replace(target, memory=memory_gib * GIB)
-    if not target.is_gpu and processes > 1:
-        target = replace(target, memory=target.memory / processes, processes=processes)
+    sharing = 1 if target.is_gpu else here or processes
+    target = replace(target, memory=target.memory / sharing, processes=processes)
     if usd_per_hour is None:
         return target
     if not 0 <= usd_per_hour < inf:

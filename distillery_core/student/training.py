@@ -14,7 +14,7 @@ from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.student.beginning import begin, open_accelerator
 from distillery_core.student.calibrating import calibrate_saved
-from distillery_core.student.checkpoint import recover, refuse_occupied
+from distillery_core.student.checkpoint import refuse_occupied
 from distillery_core.student.dataset_check import check_dataset
 from distillery_core.student.device import cpu_threads, pick_threads
 from distillery_core.student.evaluating import evaluate
@@ -44,6 +44,7 @@ from distillery_core.student.settings import TrainSettings
 from distillery_core.student.sharing import pieces_for
 from distillery_core.student.training_config import write_config
 from distillery_core.student.training_step import computed_tokens, loss_share, train_step
+from distillery_core.student.whole_folder import recover
 from distillery_core.tracking import NO_TRACKER, Tracker
 from distillery_core.types import Progress, silent
 
@@ -68,8 +69,8 @@ def train(
         say: called with the lines of the live report.
 
     Raises:
-        UserError: dataset, base model or settings cannot be used, and nothing was written; or
-            memory or disk ran out.
+        UserError: dataset, base model, settings or tracker cannot be used, and nothing was
+            written; or memory or disk ran out.
         CheckFailed: the loss is not finite, the saved model does not predict the same, or the
             checkpoint is of another run.
     """
@@ -80,13 +81,12 @@ def train(
         from distillery_core.student.frozen import train_frozen
 
         frozen = train_frozen(filter, dataset, output_dir, settings, tracker, say)
-        return calibrate_saved(frozen, dataset.val, output_dir, settings, say)
+        return calibrate_saved(frozen, filter, dataset, output_dir, settings, say)
     threads = pick_threads(settings.threads)
     with cpu_threads(threads):
         _seed(settings.seed)
         accelerator = open_accelerator(settings)
-        if not accelerator.is_main_process:  # one of several processes: the first one speaks
-            tracker, progress, say = NO_TRACKER, silent, lambda line: None
+        tracker, progress, say = _told(accelerator, tracker, progress, say)
         run = begin(filter, dataset, output_dir, settings, accelerator, threads, say)
         recover(run.model_dir)
         tracker.params(run.facts.parameters())
@@ -104,7 +104,7 @@ def train(
             record.is_best = run.selection.is_better(record, run.history)
             if record.is_best:
                 run.model_sha256 = save_checked(run)
-                say(run.selection.line(record))
+                say(run.selection.line(record, run.history))
                 say(f"  Model saved to: {run.model_dir}")
             run.history.append(record)
 
@@ -124,12 +124,23 @@ def train(
                 break
             save_position(run, say)
         if epoch < settings.epochs:
-            say(f"Stopped after epoch {epoch}: no better one for {settings.patience} epochs")
+            best = run.selection.best(run.history).epoch
+            say(f"Stopped after epoch {epoch}: none was better since epoch {best}")
         trained = TrainResult(run.model_dir, tuple(run.history), result)
         if run.is_main:
-            trained = calibrate_saved(trained, dataset.val, output_dir, settings, say)
+            trained = calibrate_saved(trained, filter, dataset, output_dir, settings, say)
         accelerator.wait_for_everyone()
     return trained
+
+
+def _told(
+    accelerator: Any, tracker: Tracker, progress: Progress, say: Say
+) -> tuple[Tracker, Progress, Say]:
+    """Who hears of the run, the tracker open: of several processes only the first one speaks."""
+    if not accelerator.is_main_process:
+        return NO_TRACKER, silent, lambda line: None
+    tracker.open()
+    return tracker, progress, say
 
 
 def _seed(seed: int) -> None:
@@ -172,7 +183,7 @@ def train_epoch(run: Run, epoch: int, progress: Progress, say: Say) -> EpochReco
         if every and at.step % every == 0 and at.batch < len(batches):
             save_position(run, say)
     tokens = run.train.split.tokens
-    rate = run.flops / max(at.epoch_seconds, 1e-9)
+    peak = run.facts.peak
     return EpochRecord(
         epoch=epoch,
         running_loss=at.squared_error / len(run.lengths),
@@ -181,7 +192,7 @@ def train_epoch(run: Run, epoch: int, progress: Progress, say: Say) -> EpochReco
         tokens=tokens,
         padding_waste=1.0 - tokens / at.computed_tokens,
         tokens_per_second=tokens / max(at.epoch_seconds, 1e-9),
-        model_flops_utilisation=None if run.peak is None else rate / run.peak,
+        model_flops_utilisation=peak.share(run.flops, at.epoch_seconds) if peak else None,
         peak_memory_bytes=peak_bytes(run.device),
     )
 

@@ -212,6 +212,24 @@ def test_a_good_model_deploys(
     assert judged.front.counts == {"train": 1920, "val": N, "test": N}
 
 
+@pytest.mark.parametrize(
+    ("train", "last", "advised"), [(0.55, 0.6, True), (0.6, 0.69, False), (0.1, 0.6, False)]
+)
+def test_more_epochs_are_advised_for_a_gain_beyond_chance_and_never_against_memory(
+    floods: Filter,
+    evidence: EvaluationEvidence,
+    home: Path,
+    project: Path,
+    train: float,
+    last: float,
+    advised: bool,
+) -> None:
+    epochs = [_epoch(1.2, 1.0), _epoch(0.7, 0.7), _epoch(train, last)]
+    wanting = replace(_bad(evidence, "test_mae"), epochs=epochs)
+    told = "\n".join(judge_evaluation(floods, wanting, home, project).recommendations)
+    assert ("more epochs" in told) is advised and "usable yet" in told
+
+
 def test_the_same_evidence_gives_the_same_files(
     floods: Filter, evidence: EvaluationEvidence, home: Path, project: Path, drawn: None
 ) -> None:

@@ -32,6 +32,11 @@ CASES: list[tuple[BaseException, int, str]] = [
      "error: /mnt/x: read-only file system\n  -> mend"),
     (PermissionError(errno.EACCES, "Permission denied", "/root/x"), 2,
      "error: /root/x: permission denied\n"),
+    (MemoryError(), 2, "error: memory ran out; what was finished before is kept\n  -> end other"),
+    (OSError(errno.ENOMEM, "Cannot allocate memory"), 2, "error: memory ran out"),
+    (ImportError("libscipy.so: failed to map segment from shared object"), 2, "error: memory ran"),
+    (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 2, "error: memory"),
+    (RuntimeError("std::bad_alloc"), 2, "error: memory ran out"),
     (sqlite3.OperationalError("database or disk is full"), 2, "error: the disk is full"),
     (sqlite3.OperationalError("attempt to write a readonly database"), 2, "error: .distillery"),
     (UserError("\x1b[2J gone", "t"), 2, "error: t: \\u001b[2J gone\n"),
@@ -67,7 +72,9 @@ def test_ending(
     assert "Traceback" not in outcome.err
 
 
-@pytest.mark.parametrize("error", [ValueError("oops"), sqlite3.OperationalError("no such table")])
+@pytest.mark.parametrize(
+    "error", [ValueError("oops"), ImportError("x"), sqlite3.OperationalError("no such table")]
+)
 def test_a_bug_of_ours_shows_where_it_is(
     run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:

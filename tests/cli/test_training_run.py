@@ -13,11 +13,35 @@ from distillery_core.cli.main import main
 from distillery_core.cli.training_run import _without_devices
 from distillery_core.cli.work import LineWork
 from distillery_core.dataset.prepare import prepare
+from distillery_core.files import write_text
 from distillery_core.stages.project import Project
 from distillery_core.student import launch
 from distillery_core.student.testing import labelled_rows, tiny_base, tiny_filter, write_rows
+from tests.full_disk import files_of_at_most
 
 ROOT = Path(__file__).resolve().parents[2]
+INTERRUPTED = """
+import os, sys, time
+from pathlib import Path
+from distillery_core.cli.app import Interrupted
+from distillery_core.cli.training_run import told_how_to_go_on
+from distillery_core.filters import load_filter
+from distillery_core.stages.project import Project
+
+root = Path(sys.argv[1])
+filter = load_filter(root / "filters" / "tiny" / "v1")
+written = root / "training" / "checkpoints" / filter.slug / "step_1"
+try:
+    with told_how_to_go_on(Project(root), filter, None, None):
+        written.mkdir(parents=True)
+        (written / "state.json").touch()
+        later = time.time() + 1  # files have coarser clocks
+        os.utime(written / "state.json", (later, later))
+        raise KeyboardInterrupt
+except Interrupted as error:
+    assert str(error).endswith("step_1")
+assert not {"torch", "transformers"} & set(sys.modules)
+"""
 TRAIN = ["train", "--filter", "tiny", "--model-name", "base", "--max-length", "32"]
 
 
@@ -110,10 +134,32 @@ def test_ctrl_c_says_whether_there_is_a_checkpoint(
     assert "the same command goes on from the checkpoint that it began with" in said
 
 
-def test_what_says_so_loads_no_library_of_models() -> None:
+def test_what_says_so_loads_no_library_of_models(project: Project) -> None:
     """Who pressed Ctrl-C is not kept waiting for it."""
-    code = (
-        "import sys, distillery_core.student.checkpoint_folder\n"
-        "assert 'transformers' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", INTERRUPTED, str(project.root)], check=True)
+
+
+def test_a_full_disk_on_resuming_leaves_the_model_that_stands_there(
+    project: Project, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best model of the run is to be put back, over another one."""
+
+    def stop(self: LineWork, done: int, total: int | None, note: str = "") -> None:
+        if note.startswith("epoch 2"):
+            raise KeyboardInterrupt
+
+    asked = [*TRAIN, "--no-mlflow", "--epochs", "3", "--output-dir", "out"]
+    with monkeypatch.context() as patched:
+        patched.setattr(LineWork, "progress", stop)
+        assert main(asked) == 130
+    model = project.root / "out" / "model"
+    write_text(model / "config.json", "{}")
+    before = {path: path.read_bytes() for path in (project.root / "out").rglob("*.*")}
+    capfd.readouterr()
+    with files_of_at_most(60_000):
+        assert main([*asked, "--resume"]) == 2
+    said = capfd.readouterr().err
+    assert "error: out/model: the model cannot be saved: File too large\n  -> free some" in said
+    assert "Traceback" not in said
+    assert {path: path.read_bytes() for path in (project.root / "out").rglob("*.*")} == before
+    assert main([*asked, "--resume"]) == 0

@@ -1,4 +1,4 @@
-"""Every `distillery` command in docs/ is one that the real parser takes."""
+"""Every `distillery` command in docs/ is one that the real parser takes, whoever starts it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ _BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 def _commands(page: Path) -> list[str]:
     blocks = _BLOCK.findall(page.read_text(encoding="utf-8"))
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    return [line for line in lines if line.startswith("distillery ")]
+    # torchrun and accelerate launch start it as a module, each with options of its own before.
+    ours = [re.sub(r"^\w.* -m distillery_core ", "distillery ", line) for line in lines]
+    return [line for line in ours if line.startswith("distillery ")]
 
 
 def _parse(command: str) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from distillery_core.reports.record import Record, read_record
 from distillery_core.reports.training_document import write_document
 from distillery_core.reports.training_plots import Plot, write_training_plots
 from distillery_core.reports.training_record import TrainingReport, read_training
+from distillery_core.reports.training_summary import training_summary
 from distillery_core.reports.word import WordDocument
 from distillery_core.stages.project import Project
 from tests.reports.training_files import write_run
@@ -107,6 +108,21 @@ def test_tables_fit_the_page_and_repeat_their_heads(judged: TrainingReport, tmp_
     assert document.sections[0].footer.paragraphs[0]._p.xpath(".//w:instrText[contains(., 'PAGE')]")
 
 
+@pytest.mark.parametrize(("rows", "apart"), [(5, []), (14, []), (30, range(2, 29))])
+def test_no_row_of_a_table_stands_alone_on_a_page(
+    rows: int, apart: Sequence[int], tmp_path: Path
+) -> None:
+    import docx
+
+    word = WordDocument("t", "r", DATE)
+    word.table("c", ("a", "b"), [(str(n), "x") for n in range(rows)], (0.5, 0.5))
+    word.save(tmp_path / "t.docx")
+    [table] = docx.Document(str(tmp_path / "t.docx")).tables
+    kept = [row.cells[0].paragraphs[0].paragraph_format.keep_with_next for row in table.rows]
+    assert [at for at, one in enumerate(kept[:-1]) if not one] == list(apart)
+    assert not kept[-1]
+
+
 def test_the_same_run_gives_the_same_bytes(judged: TrainingReport, tmp_path: Path) -> None:
     written(judged, tmp_path, "one.docx")
     written(judged, tmp_path, "two.docx")
@@ -146,6 +162,8 @@ def test_it_says_who_labelled_and_how_many_articles_an_error_is_of(
         told = texts(written(report, tmp_path))
         assert any("The oracle (another-oracle) scored every article" in text for text in told)
         assert "384 of 1,920" in told and "1,920" not in told
+        assert "\ntrain: on 384 of 1,920 articles\n" in training_summary(report)
+    assert "train: on" not in training_summary(judged)
 
 
 def test_a_history_of_bare_validation_errors_is_enough(tmp_path: Path) -> None:

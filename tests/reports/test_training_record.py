@@ -16,7 +16,7 @@ def test_a_run_is_read(tmp_path: Path) -> None:
     found = read_training(history, tmp_path / "training_metadata.json")
     assert (found.kept, found.dimensions) == (2, ("harm", "area", "loss"))
     assert found.course("val", "mae") == [1.2, 0.7, 0.9]
-    assert found.course("val", "recall") is None
+    assert found.course("val", "recall") is None and found.chosen_by == "mae"
 
 
 def test_without_metadata_the_history_says_which_epoch_and_dimensions(tmp_path: Path) -> None:

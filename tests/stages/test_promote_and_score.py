@@ -13,8 +13,10 @@ from distillery_core.errors import CheckFailed, GateClosed, UserError
 from distillery_core.filters import Filter, resolve_filter
 from distillery_core.publish import promotion
 from distillery_core.stages import evaluate, gates, promote, score, status
+from distillery_core.stages.evaluation_folder import model_in
 from distillery_core.stages.project import Project
 from distillery_core.student.checkpoint import model_sha256
+from tests.full_disk import files_of_at_most
 
 
 def crisis(project: Project) -> Filter:
@@ -90,7 +92,8 @@ def test_judging_a_model_from_elsewhere_leaves_report_and_approval(judged: Proje
     for name in ("training_history.json", "training_metadata.json"):
         shutil.copy(home / name, other / name)
     before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
-    found = evaluate.evaluate(judged, crisis(judged), model_dir=other / "model", mlflow=False)
+    found = evaluate.evaluate(judged, crisis(judged), model_dir=other, mlflow=False)
+    assert model_in(other) == model_in(other / "model") == other / "model"
     assert (found.own, found.judged.report_path.parent) == (False, other)
     assert found.predictions == other / "predictions_test.jsonl"
     text = found.judged.report_path.read_text(encoding="utf-8")
@@ -123,6 +126,18 @@ def test_training_again_does_not_take_the_model_in_use_away(judged: Project, cor
     assert promote.keep_promoted(judged, crisis(judged)) is None
     found = score.score(judged, "crisis:v1", input=corpus, output=judged.root / "scores.jsonl")
     assert (found.promoted, found.model_dir) == (True, kept)
+
+
+def test_no_room_to_keep_the_model_in_use_aside(judged: Project) -> None:
+    approve(judged)
+    entry = promote.promote(judged, crisis(judged))
+    home = judged.home(crisis(judged))
+    before = sorted(home.rglob("*"))
+    largest = (home / "model" / "model.safetensors").stat().st_size
+    with files_of_at_most(largest // 2), pytest.raises(UserError, match="File too large") as caught:
+        promote.keep_promoted(judged, crisis(judged))
+    assert caught.value.where == str(home / f"model-{entry.model_sha256[:12]}")
+    assert sorted(home.rglob("*")) == before
 
 
 def test_training_over_the_filters_own_folder_by_name_keeps_the_model_in_use(

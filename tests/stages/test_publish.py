@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -109,8 +110,21 @@ def test_the_card_has_the_hubs_metadata_and_the_records_numbers(
 @pytest.mark.parametrize(
     ("labelled_by", "told", "in_words"),
     [
-        ([{"oracle": "who-really", "rows": 350}], "who-really", "scores that who-really gave"),
-        (None, "an oracle that is not recorded", "an oracle gave whose name is not recorded"),
+        (
+            [{"oracle": "who-really", "rows": 350}],
+            "who-really",
+            'from the scores of the oracle "who-really" and imitates them',
+        ),
+        (
+            [{"oracle": "one", "rows": 300}, {"oracle": "two", "rows": 50}],
+            "one (300 labels), two (50 labels)",
+            "of several oracles: one (300 labels), two (50 labels); it imitates them",
+        ),
+        (
+            None,
+            "an oracle that is not recorded",
+            "of an oracle whose name is not recorded, and imitates them",
+        ),
     ],
 )
 def test_the_card_names_who_labelled_and_not_the_filters_oracle(
@@ -126,14 +140,22 @@ def test_the_card_names_who_labelled_and_not_the_filters_oracle(
     assert f"labelled by {crisis(approved).config.oracle.name}" not in card
 
 
-def test_the_cards_snippet_scores_as_distillery_does(approved: Project, hub: FakeHub) -> None:
+def test_the_cards_snippet_scores_as_distillery_does(
+    approved: Project,
+    hub: FakeHub,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     from distillery_core.student.predict import load_model, predict
+
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
 
     sent(approved)
     text = hub.repos[NAME].files["README.md"].decode()
     [snippet] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, Any] = {}
     exec(snippet, names)
+    names["tokenizer"].model_max_length = 64  # as most bases have one; it warns of longer texts
     articles = [
         Article("1", "Flood in the town", "People left their houses. " * 3),
         Article("2", "", "Strike at the port"),
@@ -147,6 +169,7 @@ def test_the_cards_snippet_scores_as_distillery_does(approved: Project, hub: Fak
         found = names["score"](article.title, article.content)
         assert list(found) == list(student.dimensions)
         assert list(found.values()) == pytest.approx(row.tolist(), abs=1e-4)
+        assert "longer than the specified maximum" not in caplog.text
         # A decoder's last token would tell a trailing space; this base reads the first.
         view = text_view(article.title, article.content, TextConfig())
         cleaned = names["clean"](article.title).replace("\n", " "), names["clean"](article.content)
@@ -295,6 +318,26 @@ def test_a_hub_that_cannot_be_reached_is_told(
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(UserError, match="did not work"):
         sent(approved)
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_hub_without_xet_is_told_with_what_is_left_there(
+    approved: Project, hub: FakeHub, monkeypatch: pytest.MonkeyPatch, is_new: bool
+) -> None:
+    from huggingface_hub import constants
+
+    pytest.importorskip("hf_xet")
+    if not is_new:
+        hub.repos[NAME] = Repo(private=True)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    with pytest.raises(UserError, match="xet-write-token") as refused:
+        sent(approved)
+    hint = str(refused.value.hint)
+    assert "HF_HUB_DISABLE_XET=1" in hint
+    assert ("the new repository is there, private and empty" in hint) is is_new
+    assert hub.repos[NAME].private and set(hub.repos[NAME].files) == {".gitattributes"}
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    assert sent(approved).private
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from distillery_core.filters import Filter
 from distillery_core.stages import train
 from distillery_core.stages.project import Project
 from distillery_core.stages.training_folders import alone_in, checkpoint_since
+from distillery_core.student.checkpoint_files import STATE
 from distillery_core.student.checkpoint_folder import checkpoints
 from distillery_core.student.testing import tiny_base
 
@@ -65,6 +67,37 @@ def test_runs_into_two_folders_keep_their_checkpoints_apart(
     assert len({path.parent for path in found if path is not None}) == len(folders)
     assert [len(checkpoints(path.parent)) for path in found if path is not None] == [1, 1, 1]
     assert checkpoint_since(project, tiny, None, found[0].stat().st_mtime + 3600) is None  # type: ignore[union-attr]
+
+
+def test_the_last_written_is_told_of_and_not_the_furthest_on(
+    project: Project, tiny: Filter
+) -> None:
+    """As where a run resumed from before that one is interrupted."""
+    folder = project.root / "training" / "checkpoints" / tiny.slug
+    for name, written in (("step_44", 100), ("epoch_6", 90)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / STATE).touch()
+        os.utime(folder / name / STATE, (written, written))
+    found = [checkpoint_since(project, tiny, None, began) for began in (80.0, 95.0, 101.0)]
+    assert found == [folder / "step_44", folder / "step_44", None]
+
+
+def test_what_a_killed_run_left_half_is_cleared_away_by_the_next(
+    project: Project, tmp_path: Path
+) -> None:
+    home, kept = tmp_path / "home", tmp_path / "checkpoints"
+    ours = [home / ".model.ab_3efgh.tmp", home / f".model-{'0f' * 6}.abcdefg1.tmp"]
+    ours += [kept / ".step_12.abcdefgh.tmp", kept / ".epoch_2.removed"]
+    others = [home / ".notes.abcdefgh.tmp", kept / ".abcdefgh.tmp", kept / ".step_x.abcdefgh.tmp"]
+    for folder in [*ours, *others]:
+        folder.mkdir(parents=True)
+    with alone_in(project, home):
+        with pytest.raises(UserError), alone_in(project, kept, home):
+            pass
+        assert ours[2].is_dir(), "not without the lock"
+    with alone_in(project, home, kept):
+        assert not any(folder.exists() for folder in ours)
+        assert all(folder.exists() for folder in others)
 
 
 @pytest.mark.parametrize("spelling", ["out", "./out", "other/../out", "link"])

@@ -60,15 +60,15 @@ def test_a_decoder_is_packed_unasked_where_flash_attention_is_there(
     decoder, encoder = (shape_of(str(base(family)), 3) for family in ("qwen2", "bert"))
     assert attention_of(asked, decoder, here) == FLASH
     assert packs(decoder, asked, here)
-    for shape, settings, target, processes in (
-        (decoder, asked, named, 1),  # whether flash attention is there, nobody knows
-        (decoder, asked, old, 1),
-        (decoder, replace(asked, precision="float32"), here, 1),
-        (decoder, replace(asked, packing=False), here, 1),
-        (decoder, asked, here, 2),
-        (encoder, asked, here, 1),
+    for shape, settings, target in (
+        (decoder, asked, named),  # whether flash attention is there, nobody knows
+        (decoder, asked, old),
+        (decoder, replace(asked, precision="float32"), here),
+        (decoder, replace(asked, packing=False), here),
+        (decoder, asked, replace(here, processes=2)),
+        (encoder, asked, here),
     ):
-        assert attention_of(settings, shape, target, processes=processes) == "sdpa"
+        assert attention_of(settings, shape, target) == "sdpa"
     assert not packs(encoder, asked, here)
 
 

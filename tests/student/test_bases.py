@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -17,8 +18,9 @@ from distillery_core.student.data import Encoded, TextEncoder
 from distillery_core.student.model_factory import Built, build
 from distillery_core.student.predict import forward
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.shape import describe_model, shape_of
+from distillery_core.student.shape import base_config, describe_model, shape_of
 from distillery_core.student.testing import DECODERS, Family, labelled_rows
+from distillery_core.student.training import train
 
 FAMILIES = get_args(Family)
 
@@ -79,3 +81,25 @@ def test_the_shape_from_the_config_is_that_of_the_model(
     assert shape == describe_model(built.model)
     assert shape.parameters == sum(p.numel() for p in built.model.parameters())
     assert shape.causal == (of_family[0] in DECODERS)
+
+
+def test_a_folder_named_like_a_shipped_base_is_what_lies_in_it(
+    base: Callable[[str], Path],
+    filter_: Filter,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "Qwen/Qwen2.5-7B"
+    monkeypatch.chdir(tmp_path)
+    assert base_config(name).hidden_size == 3584
+    shutil.copytree(base("qwen2"), name)
+    assert base_config(name).hidden_size == 32
+    settings = TrainSettings(
+        model_name=name, max_length=64, epochs=1, precision="float32", device="cpu", threads=1
+    )
+    result = train(filter_, data_dir, tmp_path / "out", settings)
+    assert result.metadata["method"] == "full", "auto takes it, since so small a base fits"
+    built = build(settings, filter_.dimensions).model
+    assert result.metadata["num_parameters"] == sum(p.numel() for p in built.parameters())
+    assert 0 < (result.history[0].model_flops_utilisation or 0) < 1

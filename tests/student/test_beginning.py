@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.student.auto import decide
-from distillery_core.student.device import usable_cores
+from distillery_core.student.beginning import begin, open_accelerator
+from distillery_core.student.dataset_check import check_dataset
+from distillery_core.student.device import started_fewer, usable_cores
 from distillery_core.student.plan import choose
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.step_memory import GIB
@@ -59,6 +64,59 @@ def test_what_was_asked_for_in_vain_is_said(
     train(filter_, data_dir, tmp_path, asked, say=said.append)
     assert "Without effect with --method full: frozen_head mlp, lora_rank 3" in said
     assert f"CPU threads: {usable_cores()}, not 5000 (at most one a core)" in said
+
+
+@pytest.mark.parametrize(("named", "is_told"), [(20, True), (64, False), (0, False), (None, False)])
+def test_an_article_longer_than_what_is_computed_at_a_time_is_told(
+    named: int | None,
+    is_told: bool,
+    filter_: Filter,
+    data_dir: Path,
+    settings: Make,
+    tmp_path: Path,
+) -> None:
+    said: list[str] = []
+    asked = settings(micro_batch_tokens=named)
+    begin(
+        filter_,
+        check_dataset(filter_, data_dir),
+        tmp_path,
+        asked,
+        open_accelerator(asked),
+        1,
+        said.append,
+    )
+    told = r"More than 20 tokens at a time: \d+ of 96 articles are longer and are computed one at "
+    told += r"a time, of up to \d\d tokens"
+    assert [bool(re.fullmatch(told, line)) for line in said].count(True) == is_told
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--cpu", "--num_processes", "2"], True),
+        (["--cpu", "--num_processes", "1"], False),
+        (["--cpu"], False),
+    ],
+)
+def test_one_process_where_accelerate_was_to_start_several_is_told(
+    given: list[str], told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what accelerate itself would start the process with."""
+    read = launch_command_parser().parse_args([*given, "train.py"])
+    for name, value in prepare_simple_launcher_cmd_env(_validate_launch_command(read)[0])[
+        1
+    ].items():
+        monkeypatch.setenv(name, value)
+    assert (started_fewer(1) is not None) == told
+
+
+@pytest.mark.parametrize(("asked", "found", "told"), [("3", 1, True), ("3", 3, False)])
+def test_fewer_processes_than_there_were_to_be_are_told(
+    asked: str, found: int, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", asked)
+    assert (started_fewer(found) is not None) == told
 
 
 @pytest.mark.parametrize(

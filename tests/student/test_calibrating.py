@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from distillery_core.dataset.prepare import prepare
-from distillery_core.dataset.rows import read_examples
+from distillery_core.dataset.rows import Example, read_examples
+from distillery_core.filters.filter import Filter
+from distillery_core.filters.text_view import pattern_text
+from distillery_core.student.calibrating import calibrate_saved
 from distillery_core.student.checkpoint import model_sha256
-from distillery_core.student.predict import load_model, predict
+from distillery_core.student.dataset_check import check_dataset
+from distillery_core.student.finding import overall_scores
+from distillery_core.student.metrics import spearman
+from distillery_core.student.predict import Student, load_model, predict
 from distillery_core.student.result import TrainResult
 from distillery_core.student.score_calibration import CALIBRATION, coverage_of
 from distillery_core.student.settings import TrainSettings
@@ -56,6 +64,22 @@ def test_enough_articles_give_maps_and_intervals(tmp_path: Path) -> None:
     assert 0.8 < float(np.mean(coverage_of(*ends, labels))) < 0.98
     own = predict(student, test, threads=1, calibrated=False).values
     assert (student.calibration.map is None) is np.array_equal(values, own)
+
+    filter = tiny_filter(tmp_path / "filters")
+    dataset = replace(check_dataset(filter, tmp_path / "data"), kind="needle")
+    settings = TrainSettings(device="cpu", threads=1)
+    calibrate_saved(result, filter, dataset, tmp_path / "out", settings, said.append)
+    before, after = _orders(filter, load_model(result.model_dir), dataset.val)
+    assert after >= before, "what a needle filter finds is first in the list"
+
+
+def _orders(filter: Filter, student: Student, val: Sequence[Example]) -> list[float]:
+    """Spearman by the overall score, of the model's own scores and of those as deployed."""
+    texts = [pattern_text(one.title, one.content) for one in val]
+    labels = np.array([one.labels for one in val], dtype=np.float32)
+    labelled = overall_scores(filter, labels, texts)
+    found = (predict(student, val, threads=1, calibrated=kept).values for kept in (False, True))
+    return [spearman(overall_scores(filter, one, texts), labelled) or 0.0 for one in found]
 
 
 def test_too_few_articles_give_none(tmp_path: Path) -> None:

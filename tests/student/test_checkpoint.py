@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from distillery_core.errors import UserError
+from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student.checkpoint import model_sha256, recover, save_model
+from distillery_core.student.checkpoint import copy_model, model_sha256, save_model
 from distillery_core.student.model_card import ModelCard
 from distillery_core.student.model_factory import Built, build
 from distillery_core.student.settings import TrainSettings
@@ -72,13 +72,16 @@ def test_a_save_that_breaks_keeps_the_last_good_model(
     assert names(tmp_path) == ["model"]
 
 
-def test_a_kill_between_the_two_renames_is_mended(built: Built, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    before = save_model(folder, built.model, built.tokenizer, CARD, accept)
-    folder.rename(tmp_path / ".model.previous")
-    recover(folder)
-    assert model_sha256(folder) == before
-    assert names(tmp_path) == ["model"]
+def test_a_copy_is_checked_before_it_takes_a_models_place(built: Built, tmp_path: Path) -> None:
+    source, folder = tmp_path / "source", tmp_path / "model"
+    digest = save_model(source, built.model, built.tokenizer, CARD, accept)
+    copy_model(source, folder, digest)
+    assert model_sha256(folder) == digest
+    (source / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(CheckFailed, match="the copy is another model"):
+        copy_model(source, folder, digest)
+    assert model_sha256(folder) == digest
+    assert names(tmp_path) == ["model", "source"]
 
 
 def test_a_folder_that_cannot_be_written(built: Built, tmp_path: Path) -> None:

@@ -39,6 +39,19 @@ from distillery_core.cli.main import main
 sys.exit(main())
 """
 
+LAUNCHES = """
+import sys
+from distillery_core.student.launch import launch
+sys.executable = sys.argv[1]
+sys.exit(launch([], 2))
+"""
+WAITS = """
+import time
+from distillery_core.student.launch import end_with_launcher
+end_with_launcher()
+time.sleep(600)
+"""
+
 
 def ranks_of(launcher: int) -> list[int]:
     found = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
@@ -52,6 +65,13 @@ def lives(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def waits(signal_number: int, pid: int) -> bool:
+    """Whether a signal was sent to a process that does not let it in."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    pending = next(line for line in status.splitlines() if line.startswith("ShdPnd:"))
+    return bool(int(pending.split()[1], 16) >> (signal_number - 1) & 1)
 
 
 def until(there: Callable[[], object], seconds: float) -> bool:
@@ -92,19 +112,29 @@ def launched(base: Callable[[str], Path], tmp_path: Path) -> Iterator[subprocess
         launcher.wait()
 
 
-@pytest.mark.parametrize(
-    ("sent", "code"),
-    [(signal.SIGTERM, EXIT_TERMINATED), (signal.SIGKILL, -signal.SIGKILL)],
-    ids=["told to end", "killed"],
-)
-def test_no_rank_outlives_its_launcher(
-    sent: signal.Signals, code: int, launched: subprocess.Popen[bytes]
-) -> None:
+def test_no_rank_outlives_a_launcher_that_is_killed(launched: subprocess.Popen[bytes]) -> None:
     ranks = ranks_of(launched.pid)
     assert len(ranks) == 2
-    launched.send_signal(sent)
-    assert launched.wait(timeout=30) == code
+    launched.kill()
+    assert launched.wait(timeout=30) == -signal.SIGKILL
     assert until(lambda: not any(map(lives, ranks)), 10), "orphans are left"
+
+
+def test_a_launcher_that_is_told_to_end_ends_its_ranks(tmp_path: Path) -> None:
+    """Ranks that only wait: it ends them as it does those that train, and they load nothing."""
+    rank = tmp_path / "rank"
+    rank.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{WAITS}'\n", encoding="utf-8")
+    rank.chmod(0o755)
+    launcher = subprocess.Popen([sys.executable, "-c", LAUNCHES, str(rank)])
+    try:
+        assert until(lambda: len(ranks_of(launcher.pid)) == 2, PATIENCE_S)
+        ranks = ranks_of(launcher.pid)
+        launcher.terminate()
+        assert launcher.wait(timeout=30) == EXIT_TERMINATED
+        assert not any(map(lives, ranks)), "orphans are left"
+    finally:
+        launcher.kill()
+        launcher.wait()
 
 
 def test_a_rank_that_was_killed_is_told_of_once(
@@ -126,7 +156,8 @@ def test_ctrl_c_is_told_of_once(launched: subprocess.Popen[bytes], tmp_path: Pat
     ranks = ranks_of(launched.pid)
     for rank in ranks:
         os.kill(rank, signal.SIGINT)
-    assert not until(lambda: not all(map(lives, ranks)), 1.5)
+    time.sleep(0.2)
+    assert all(waits(signal.SIGINT, rank) for rank in ranks)
     os.killpg(launched.pid, signal.SIGINT)
     assert launched.wait(timeout=30) == EXIT_INTERRUPTED
     said = (tmp_path / "said.txt").read_text()

@@ -323,7 +323,7 @@ def test_early_stopping_and_accumulation(
     result = train(filter_, data_dir, tmp_path / "a", still, say=lines.append)
     assert len(result.history) == 3
     assert result.metadata["complete"] is True
-    assert "Stopped after epoch 3: no better one for 2 epochs" in lines
+    assert "Stopped after epoch 3: none was better since epoch 1" in lines
     whole = train(filter_, data_dir, tmp_path / "b", settings(batch_size=24))
     parts = train(filter_, data_dir, tmp_path / "c", settings(batch_size=8, accumulation=3))
     assert parts.metadata["effective_batch_size"] == whole.metadata["effective_batch_size"] == 24

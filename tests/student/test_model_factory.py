@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,3 +121,12 @@ def test_quiet_gives_the_voice_back(base: Callable[[str], Path]) -> None:
     with pytest.raises(OSError), quiet_transformers():
         AutoTokenizer.from_pretrained(base("bert") / "nothing")
     assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+
+
+def test_the_hubs_retries_are_not_printed(caplog: pytest.LogCaptureFixture) -> None:
+    hub = logging.getLogger("huggingface_hub.utils._http")
+    with quiet_transformers():
+        hub.warning("Retrying in 1s [Retry 1/5].")
+    hub.warning("heard again")
+    assert not any("Retrying" in message for message in caplog.messages)
+    assert logging.getLogger("huggingface_hub").level < logging.ERROR

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -132,10 +133,69 @@ def test_hours_and_what_they_cost() -> None:
     assert any("no price known" in line for line in plan_lines(_planned("0.5B", "cpu")))
 
 
+def test_what_takes_next_to_nothing_is_not_said_to_take_none() -> None:
+    """A minute and a cent are the least that is told; no price is no cost."""
+    short = replace(_planned("0.5B", "H100"), work=workload([400] * 20, 512, ""))
+    assert any("  fits; under a minute at 40% of the peak, under 0.01 USD at" in line
+               for line in plan_lines(short))  # fmt: skip
+    free = replace(short, target=target_for("H100", usd_per_hour=0.0))
+    assert any(line.endswith("about 0.00 USD at 0 USD/h") for line in plan_lines(free))
+
+
+def test_several_devices_share_the_work_and_not_the_weights() -> None:
+    """On four cards a quarter of the time for the same money; a CPU is one, whoever shares it."""
+    plan = _planned("1.5B", "H100", method="full")
+    four = replace(plan, target=target_for("H100", processes=4))
+    choice = plan.choices[0]
+    assert (four.hours(choice) or 0) == pytest.approx((plan.hours(choice) or 0) / 4)
+    assert four.usd(choice) == pytest.approx(plan.usd(choice))
+    shared = choice_of(plan.shape, plan.settings, four.target, "full")
+    assert shared.memory.gradients == 2 * choice.memory.gradients, "DDP's buckets"
+    assert (shared.memory.weights, shared.memory.optimizer) == (
+        choice.memory.weights,
+        choice.memory.optimizer,
+    )
+    assert (choice.micro_tokens, shared.micro_tokens) == (8 * 512, 2 * 512), "of a batch of 8"
+    alone, two = (target_for("cpu", 64, processes=n) for n in (1, 2))
+    assert (two.memory, two.devices) == (alone.memory / 2, 1)
+    over_two_machines = target_for("cpu", 64, processes=4, here=2)
+    assert (over_two_machines.memory, over_two_machines.processes) == (alone.memory / 2, 4)
+    small = shape_of("Qwen/Qwen2.5-0.5B", 8)
+    assert planning.packs(small, TrainSettings(), alone)
+    assert not planning.packs(small, TrainSettings(), two)
+
+
+def test_what_does_not_fit_has_no_hours_and_no_cost(all_but: Install) -> None:
+    all_but()
+    plan = _planned("7B", "RTX 4090")
+    for row in plan_json(plan)["methods"]:
+        assert (row["hours"] is None) == (row["usd"] is None) == (row["tokens_at_a_time"] == 0)
+    assert [row["fits"] for row in plan_json(plan)["methods"]] == [False, True, True]
+
+
+def test_a_shortage_is_told_with_as_many_digits_as_it_takes() -> None:
+    need = _planned("0.5B", "H100", method="full").choices[0]
+    settings, shape = (
+        TrainSettings(model_name="Qwen/Qwen2.5-0.5B"),
+        shape_of("Qwen/Qwen2.5-0.5B", 8),
+    )
+    one = step_memory(
+        shape, "full", 512, checkpointing=True, overhead=need.memory.overhead
+    ).total / 2**30  # fmt: skip
+    for short, told in ((one - 0.003, r"needs (\d+\.\d{2,3}) GiB, there are (\d+\.\d{2,3}) GiB"),
+                        (one - 1, r"needs (\d+\.\d) GiB, there are (\d+\.\d) GiB")):  # fmt: skip
+        why = choice_of(shape, settings, target_for("H100", short), "full").why_not or ""
+        found = re.fullmatch(told, why)
+        assert found, why
+        assert found[1] != found[2]
+
+
 @pytest.mark.parametrize("head", ["ridge", "mlp"])
 def test_a_frozen_base_is_read_once_and_the_plan_says_so(head: str) -> None:
     frozen = _planned("0.5B", "H100", method="frozen", frozen_head=head, epochs=3)
-    once = "  7,000 articles, read once: about 3,584,000 tokens ("
+    once = (
+        "  7,000 articles, read once: about 3,584,000 tokens (7,000 articles of 512 tokens assumed)"
+    )
     assert any(line.startswith(once) for line in plan_lines(frozen))
     assert plan_json(frozen)["epochs"] == 1
     full = _planned("0.5B", "H100", method="full", epochs=3)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from distillery_core.student.shape import shape_of
 from distillery_core.student.step_memory import GIB
 from distillery_core.student.target import target_for
 from distillery_core.student.training import train
+from tests.full_disk import files_of_at_most
 
 Make = Callable[..., TrainSettings]
 METHODS = {"full": "bert", "lora": "qwen2"}
@@ -371,17 +371,6 @@ def test_nothing_to_resume_from(
         train(filter_, data_dir, tmp_path / "out", changed(asked, resume=str(tmp_path / "x")))
 
 
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """As on a disk that is full: writing beyond fails with "File too large"."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_a_full_disk_leaves_the_last_good_checkpoint(
     filter_: Filter, data_dir: Path, settings: Make, tmp_path: Path
 ) -> None:
@@ -405,8 +394,15 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
     assert "step_4 is still there" in said[0]
     assert [path.name for path in checkpoints(folder)] == ["step_3", "step_4"]
     assert not list(folder.glob(".*.tmp"))
-    resumed = train(filter_, data_dir, tmp_path / "out", changed(asked, resume="newest"))
-    assert resumed.metadata["complete"] is True
+    again = changed(asked, resume="newest")
+    assert train(filter_, data_dir, tmp_path / "out", again).metadata["complete"] is True
+
+    def stop(done: int, total: int | None, note: str = "") -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(filter_, data_dir, tmp_path / "out", again, progress=stop, say=lines.append)
+    assert "That run had ended" in lines[-1]
 
 
 def test_only_so_many_are_kept_and_none_of_an_earlier_run(

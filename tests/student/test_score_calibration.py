@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillery_core.errors import UserError
-from distillery_core.student.metrics import Array, mae
+from distillery_core.student.metrics import Array, mae, spearman
 from distillery_core.student.score_calibration import (
     CALIBRATION,
     COVERAGE,
@@ -80,6 +80,34 @@ def test_scores_that_run_against_the_labels_come_out_level() -> None:
     mapped = found.apply(10 - scores)
     assert np.ptp(mapped, axis=0) == pytest.approx(0, abs=0.5)
     assert mapped.mean() == pytest.approx(labels.mean(), abs=0.3)
+
+
+def test_a_dimension_that_comes_out_level_is_named() -> None:
+    scores, labels = _shrunken(400, seed=1)
+    scores[:, 1] = 10 - scores[:, 1]
+    reason = fit_calibration(scores, labels, NAMES).reason
+    assert "one and the same score in reach, where" in reason
+    assert "one and the same" not in fit_calibration(*_shrunken(400, seed=1), NAMES).reason
+
+
+def test_where_order_counts_maps_that_worsen_it_are_not_kept() -> None:
+    """The second score runs against its own label, yet tells the first: level, it tells nothing."""
+    rng = np.random.default_rng(0)
+    labels = rng.uniform(0, 10, size=(400, 2)).astype(np.float32)
+    first = 5 + 0.4 * (labels[:, 0] - 5) + rng.normal(0, 1, 400)
+    second = 3 + 0.6 * labels[:, 0] - 0.1 * labels[:, 1]
+    scores = np.clip(np.stack([first, second], axis=1), 0, 10).astype(np.float32)
+    weights = np.array([0.7, 0.3])
+
+    def order(given: Array) -> float | None:
+        return spearman(given @ weights, labels @ weights)
+
+    assert fit_calibration(scores, labels, NAMES).map is not None
+    found = fit_calibration(scores, labels, NAMES, order=order)
+    assert found.map is None and found.gain is not None and found.gain[2] < 0
+    assert "but articles would be in a worse order, Spearman" in found.reason
+    kept = fit_calibration(*_shrunken(400, seed=1), NAMES, order=lambda given: 1.0)
+    assert kept.map is not None
 
 
 @pytest.mark.parametrize(("rows", "has_intervals"), [(49, False), (50, True)])

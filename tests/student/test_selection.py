@@ -36,5 +36,11 @@ def test_the_best_epoch(asked: str, kind: str, by: str, best: int) -> None:
 
 
 def test_the_line_reads_as_in_the_seed() -> None:
-    assert Selection("mae").line(HISTORY[1]) == "New best validation MAE: 0.500"
-    assert Selection("spearman").line(HISTORY[0]) == "New best validation Spearman: -"
+    assert Selection("mae").line(HISTORY[1], HISTORY[:1]) == "New best validation MAE: 0.500"
+    assert Selection("spearman").line(HISTORY[0], []) == "New best validation Spearman: -"
+    assert Selection("spearman").line(HISTORY[1], HISTORY[:1]).endswith("Spearman: 0.300")
+
+
+def test_of_equals_the_line_names_what_broke_the_tie() -> None:
+    told = Selection("recall").line(HISTORY[1], HISTORY[:1])
+    assert told == "Same validation recall: 0.500 as in epoch 1, kept for its lower MAE: 0.500"

@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
 app = single()
 
-GO_ON_BELOW = 1.0
-RETRAIN_ABOVE = 1.5
-"""The seed's quick look after training (validation MAE); not a gate."""
-
 AUTO = "auto"
 NEWEST = "newest"
 
@@ -187,18 +183,20 @@ def train(
     from go to training/checkpoints/<filter>_<version>/, with another --output-dir to a folder of
     their own in there.
     """
+    from distillery_core.stages.quick_look import quick_look
     from distillery_core.stages.train import is_main_process
     from distillery_core.stages.train import train as train_student
 
     processes = devices or 1
-    _refuse_at_odds(plan, processes, usd_per_hour)
+    if usd_per_hour is not None and not plan:
+        raise UserError("only the plan has a price", "--usd-per-hour", "give it with --plan")
     reference = filter or _named_by(config)
     project, chosen = options.chosen_filter(reference)
     if output_dir is not None:
         options.refuse_unwritable(output_dir / "training_metadata.json")
     asked = _settings_in(ctx.params)
     if plan:
-        _plan(project, chosen, data_dir, config, asked, usd_per_hour, json)
+        _plan(project, chosen, data_dir, config, asked, processes, usd_per_hour, json)
         return
     if processes > 1:
         with told_how_to_go_on(project, chosen, output_dir, resume):
@@ -225,8 +223,9 @@ def train(
     if json:
         print_json({"model": str(result.model_dir)} | result.metadata)
         return
-    say(f"{project.relative(result.model_dir)}: validation MAE {result.best_val_mae:.3f}")
-    note(_advice(result.best_val_mae, result.metadata))
+    look = quick_look(project, chosen, result.model_dir.parent, data_dir)
+    say(f"{project.relative(result.model_dir)}: {look.figures}")
+    note(look.advice(_what_may_help(result.metadata)))
     note(f"  -> {_judged_by(reference, output_dir, data_dir)}")
 
 
@@ -243,19 +242,13 @@ def _settings_in(given: Mapping[str, Any]) -> dict[str, Any]:
     return options.given(**settings)
 
 
-def _refuse_at_odds(plan: bool, processes: int, usd_per_hour: float | None) -> None:
-    if plan and processes > 1:
-        raise UserError("the plan is for one device", "--devices", "leave it out, with --plan")
-    if usd_per_hour is not None and not plan:
-        raise UserError("only the plan has a price", "--usd-per-hour", "give it with --plan")
-
-
 def _plan(
     project: Project,
     filter: Filter,
     data_dir: Path | None,
     config: Path | None,
     asked: dict[str, Any],
+    devices: int,
     usd_per_hour: float | None,
     as_json: bool,
 ) -> None:
@@ -269,6 +262,7 @@ def _plan(
             project,
             filter,
             device=device,
+            devices=devices,
             data_dir=data_dir,
             config=config,
             overrides=asked,
@@ -298,14 +292,6 @@ def _named_by(config: Path | None) -> str:
     if config is None:
         raise UserError("name the filter", where="--filter", hint="--filter NAME, or --config FILE")
     return config_filter(config)
-
-
-def _advice(mae: float, metadata: Mapping[str, Any]) -> str:
-    if mae < GO_ON_BELOW:
-        return f"below {GO_ON_BELOW}: go on"
-    if mae <= RETRAIN_ABOVE:
-        return f"between {GO_ON_BELOW} and {RETRAIN_ABOVE}: go on with care"
-    return f"above {RETRAIN_ABOVE}: train again first ({_what_may_help(metadata)})"
 
 
 def _what_may_help(metadata: Mapping[str, Any]) -> str:

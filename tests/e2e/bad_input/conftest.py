@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -221,16 +220,6 @@ class Kit:
         with Ledger.open(self.project / ".distillery" / "ledger.sqlite") as ledger:
             query = "SELECT state, count(*) FROM attempts GROUP BY state"
             return Counter(dict(ledger.connection.execute(query).fetchall()))
-
-    @contextmanager
-    def largest_file(self, size: int) -> Iterator[None]:
-        """Writing a file beyond `size` bytes fails, as it does where the disk is full."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture
