@@ -47,6 +47,7 @@ from distillery_core.reports.views import (
     speed_of,
 )
 from distillery_core.reports.word import WordDocument
+from distillery_core.student.selection import WORDS
 
 _WIDTHS = {"predicted_vs_labelled.png": 0.85, "per_dimension_mae.png": 0.85,
            "overall_metrics.png": 0.285, "error_per_band.png": 0.62,
@@ -252,6 +253,8 @@ def _epochs_run(training: Training) -> str:
 
 
 def _setting(key: str, value: object) -> str:
+    if key == "best_by":
+        return next((word for by, word in WORDS.items() if by == value), str(value))
     if isinstance(value, float):
         return f"{value:g}"
     return integer(value) if isinstance(value, int) and key != "seed" else str(value)

@@ -92,7 +92,8 @@ def test_where_there_was_one_epoch_none_was_chosen(report: Report, tmp_path: Pat
 
 
 def test_a_trained_base_is_told_as_before(report: Report, tmp_path: Path) -> None:
-    told, _ = document(report([0.9], **SIZES, method="lora"), tmp_path)
+    told, rows = document(report([0.9], **SIZES, method="lora", best_by="mae"), tmp_path)
+    assert rows["Kept epoch chosen by"] == "MAE"
     assert any("; 22.14 % of them were trained. One epoch was run." in one for one in told)
     told, _ = document(report([0.9, 0.8], method="full"), tmp_path)
     assert any("; all of them were trained. 2 epochs were run and" in one for one in told)
