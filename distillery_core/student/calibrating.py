@@ -57,7 +57,8 @@ def calibrate_saved(
     if found.map or found.has_intervals:
         write_json(result.model_dir / CALIBRATION, found.model_dump(mode="json"))
     say(_line(found))
-    record = found.model_dump(mode="json", exclude={"dimensions", "schema_version"})
+    apart = {"dimensions", "schema_version"} | (set() if found.has_intervals else {"coverage"})
+    record = found.model_dump(mode="json", exclude=apart)
     hashes = {**result.metadata["hashes"], "model_sha256": model_sha256(result.model_dir)}
     metadata = {**result.metadata, "hashes": hashes, "score_calibration": record}
     write_metadata(output_dir, metadata)

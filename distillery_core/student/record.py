@@ -263,6 +263,12 @@ def metadata(
     }
 
 
+_OF_THE_PASS = (
+    *("running_loss", "learning_rate", "seconds", "tokens", "tokens_per_second"),
+    *("padding_waste", "model_flops_utilisation", "peak_memory_bytes"),
+)
+
+
 def flat_metrics(record: EpochRecord) -> dict[str, float]:
     """An epoch as `train/mae`, `val/mae` ... for the experiment tracker."""
     flat = {
@@ -271,16 +277,8 @@ def flat_metrics(record: EpochRecord) -> dict[str, float]:
         for name, value in metrics.items()
         if value is not None
     }
-    extra = {"running_loss": record.running_loss, "learning_rate": record.learning_rate}
-    extra |= {
-        "padding_waste": record.padding_waste,
-        "peak_memory_bytes": float(record.peak_memory_bytes),
-    }
-    if record.tokens_per_second is not None:
-        extra["tokens_per_second"] = record.tokens_per_second
-    if record.model_flops_utilisation is not None:
-        extra["model_flops_utilisation"] = record.model_flops_utilisation
-    return flat | extra
+    run = {name: getattr(record, name) for name in _OF_THE_PASS}
+    return flat | {name: float(value) for name, value in run.items() if value is not None}
 
 
 def write_history(output_dir: Path, history: Sequence[EpochRecord]) -> None:

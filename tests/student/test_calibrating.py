@@ -89,3 +89,4 @@ def test_too_few_articles_give_none(tmp_path: Path) -> None:
     assert said[-1].startswith("No calibration: ")
     assert said[-1].endswith("maps need 200; no intervals")
     assert result.metadata["score_calibration"]["map"] is None
+    assert "coverage" not in result.metadata["score_calibration"], "there are no intervals"

@@ -275,6 +275,11 @@ def test_a_frozen_base_is_read_once(
     [epoch] = again.history
     assert (epoch.tokens, epoch.tokens_per_second, epoch.padding_waste) == (0, None, 0.0)
     assert "tokens_per_second" not in flat_metrics(epoch)
+    entry = first.history[0].as_json()
+    numbers = {name: value for name, value in entry.items() if type(value) in (int, float)}
+    del numbers["epoch"]
+    tracked = flat_metrics(first.history[0])
+    assert {name: tracked.get(name) for name in numbers} == numbers, "the tracker has all of them"
     assert (again.metadata["tokens"], again.metadata["features_from_cache"]) == (0, True)
     assert first.metadata["tokens"] > 1000 and not first.metadata["features_from_cache"]
     damaged = next((tmp_path / "cache" / "features").iterdir())
