@@ -125,7 +125,7 @@ def _outside(error: BaseException) -> int:
 
 def _machine_refusal(error: BaseException) -> str | None:
     if _lacks_memory(error):
-        return _MEMORY_FULL
+        return f"{_MEMORY_FULL}{_NOEXEC if _UNMAPPED in str(error) else ''}"
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         if error.errno in _FULL:
@@ -156,15 +156,17 @@ def _database_refusal(message: str) -> str | None:
     return None
 
 
+_UNMAPPED = "failed to map segment"
 _NO_MEMORY = (
     *("allocate memory", "not enough memory", "out of memory"),
-    *("bad_alloc", "failed to map segment"),
+    *("bad_alloc", "can't start new thread", _UNMAPPED),
 )
 _MEMORY_FULL = (
     "memory ran out; what was finished before is kept"
-    "\n  -> end other programs, or raise the limit (ulimit -v, or the container's), and run the "
-    "same command again"
+    "\n  -> end other programs, or raise the limit (ulimit -v or -u, or the container's), and run "
+    "the same command again"
 )
+_NOEXEC = "\n  -> or it is a library on a disk that is mounted noexec"
 _DISK_FULL = (
     "the disk is full; what was finished before is kept"
     "\n  -> free some space and run the same command again, it goes on from there"

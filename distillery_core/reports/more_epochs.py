@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from distillery_core.student.chance import Metrics, gained, is_skilled
-from distillery_core.student.selection import Chosen
+from distillery_core.student.selection import Chosen, goodness
 
 Levels = Mapping[str, str]
 """Lines of the verdict that decide -> OK, REVIEW, FAIL; empty where there was no evaluation."""
@@ -24,7 +24,7 @@ def beaten_by_constant(levels: Levels) -> bool:
 def still_gaining(
     by: Chosen, vals: Sequence[Metrics], kept: int, articles: int | None, levels: Levels
 ) -> bool:
-    """Whether the last epoch was the best beyond chance, and nothing speaks against more.
+    """Whether the last epoch was better than all before beyond chance, and more may be tried.
 
     Args:
         vals: validation metrics by epoch.
@@ -33,5 +33,6 @@ def still_gaining(
     """
     if kept < len(vals) or len(vals) < 2 or remembers(levels) or beaten_by_constant(levels):
         return False
-    before, last = vals[-2:]
+    *earlier, last = vals
+    before = max(earlier, key=lambda val: goodness(by, val))
     return is_skilled(by, last, articles) and gained(by, before, last, articles)

@@ -280,7 +280,7 @@ def _course(training: Training, record: Record | None) -> Conclusion:
     if kept < ran:
         title = f"Epoch {kept} of {ran} was the best."
         return Conclusion(title, f"{numbers} Later ones were no better: more epochs will not help.")
-    title, text = _last_epoch(training, record, best - course[-2])
+    title, text = _last_epoch(training, record, best - max(course[:-1]))
     return Conclusion(title, f"{numbers} {text}")
 
 
@@ -297,25 +297,25 @@ def _no_skill(training: Training, record: Record | None) -> str:
 
 
 def _last_epoch(training: Training, record: Record | None, gain: float) -> tuple[str, str]:
-    """Of a last epoch that was the best by so much: whether more of them are to be tried."""
+    """Of a last epoch that was better than all before it by so much: whether to try more."""
     by, vals = training.chosen_by, [epoch.val for epoch in training.epochs]
     articles, levels = training.facts.val_examples, _levels(record)
     if gain <= _STEADY:
-        return "Training had come to rest.", "The last epoch changed little."
+        return "Training had come to rest.", "The last epoch was hardly better than those before."
     if remembers(levels):
         title = f"Epoch {training.kept} of {len(vals)} was the best."
         return title, "It remembers its training articles: more labels come before more epochs."
-    change = f" by {signed(-gain if by == 'mae' else gain)}" if gain < inf else ""
+    better = f"better than all before{f' by {fixed(gain)}' if gain < inf else ''}"
     if still_gaining(by, vals, training.kept, articles, levels):
         head = training.facts.frozen_head
         more = "try more epochs" if head is None else "try more epochs of the head (head_epochs)"
         title = "Training was stopped while it still helped."
-        return title, f"The last epoch still changed it{change}: {more}."
+        return title, f"The last epoch was still {better}: {more}."
     error = standard_error(by, vals[-1], articles)
     known = f"less than its standard error of {fixed(error)} on {integer(articles)} articles"
     chance = known if error is not None else "and how much of that is chance is not known"
     title = "Whether more epochs would help is not certain."
-    return title, f"The last epoch changed it{change}, {chance}."
+    return title, f"The last epoch was {better}, {chance}."
 
 
 def _levels(record: Record | None) -> Mapping[str, str]:

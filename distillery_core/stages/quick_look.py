@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from distillery_core.filters import Filter
-from distillery_core.reports.training_record import read_training
 from distillery_core.stages.project import Project
-from distillery_core.stages.report_training import HISTORY, METADATA
 from distillery_core.student.chance import Metrics, is_skilled
-from distillery_core.student.selection import KEYS, WORDS, Chosen
+from distillery_core.student.selection import KEYS, WORDS, Chosen, chosen_by
+
+if TYPE_CHECKING:
+    from distillery_core.student.result import TrainResult
 
 GO_ON_BELOW = 1.0
 RETRAIN_ABOVE = 1.5
@@ -87,11 +89,13 @@ class QuickLook:
         return f"{told}, though {_shown(self.by, self.val)}: let the evaluation decide"
 
 
-def quick_look(project: Project, filter: Filter, run: Path, data_dir: Path | None) -> QuickLook:
+def quick_look(
+    project: Project, filter: Filter, result: TrainResult, data_dir: Path | None
+) -> QuickLook:
     """Compare a trained model with a constant on the articles that its epoch was chosen by.
 
     Args:
-        run: the folder that training wrote its records into.
+        result: of training; one without a history is looked at by its MAE.
         data_dir: as for training.
     """
     import numpy as np
@@ -105,9 +109,10 @@ def quick_look(project: Project, filter: Filter, run: Path, data_dir: Path | Non
         np.array([one.labels for one in read_examples(folder / f"{split}.jsonl")])
         for split in ("train", "val")
     )
-    training = read_training(run / HISTORY, run / METADATA)
-    beaten = mae(constant(train, len(val)), val)
-    return QuickLook(training.chosen_by, training.kept_epoch.val, beaten, len(val))
+    by = chosen_by(result.metadata.get("best_by"), [epoch.val for epoch in result.history])
+    bettered = [epoch.val for epoch in result.history if epoch.is_best]
+    kept = bettered[-1] if bettered else {"mae": result.best_val_mae}
+    return QuickLook(by, kept, mae(constant(train, len(val)), val), len(val))
 
 
 def _shown(by: Chosen, val: Metrics) -> str:

@@ -13,16 +13,17 @@ from distillery_core.dataset.rows import Example
 from distillery_core.files import write_json
 from distillery_core.filters.filter import Filter
 from distillery_core.filters.text_view import pattern_text
+from distillery_core.student.bootstrap import Interval, paired_average_precision
 from distillery_core.student.checkpoint import model_sha256
 from distillery_core.student.dataset_check import CheckedDataset
 from distillery_core.student.finding import overall_scores
-from distillery_core.student.metrics import Array, spearman
+from distillery_core.student.metrics import Array
 from distillery_core.student.predict import load_model, predict
 from distillery_core.student.record import write_metadata
 from distillery_core.student.score_calibration import (
     CALIBRATION,
+    Finding,
     MapKind,
-    Order,
     ScoreCalibration,
     fit_calibration,
 )
@@ -43,17 +44,17 @@ def calibrate_saved(
 ) -> TrainResult:
     """Fit maps and intervals for the model of a finished run and store them in its folder.
 
-    On a needle filter, which is for finding, maps never worsen the order by the overall score. A
-    model with too few validation articles for either gets none. The training record then names
-    the hash of the folder as it is with them, and says what they do.
+    On a needle filter maps are kept only if they find no worse. A model with too few validation
+    articles for either gets none. The training record then names the hash of the folder as it is
+    with them, and says what they do.
     """
     student = load_model(result.model_dir, settings.device)
     val = dataset.val
     scores = predict(student, val, threads=settings.threads, calibrated=False).values
     labels = np.array([one.labels for one in val], dtype=np.float32)
     groups = [one.group or f"article {one.id}" for one in val]
-    order = _order_of(filter, val, labels) if dataset.kind == "needle" else None
-    found = fit_calibration(scores, labels, student.dimensions, groups, order)
+    finding = _finding(filter, val, labels, groups) if dataset.kind == "needle" else None
+    found = fit_calibration(scores, labels, student.dimensions, groups, finding)
     if found.map or found.has_intervals:
         write_json(result.model_dir / CALIBRATION, found.model_dump(mode="json"))
     say(_line(found))
@@ -65,10 +66,18 @@ def calibrate_saved(
     return replace(result, metadata=metadata)
 
 
-def _order_of(filter: Filter, val: Sequence[Example], labels: Array) -> Order:
+def _finding(
+    filter: Filter, val: Sequence[Example], labels: Array, groups: Sequence[object]
+) -> Finding:
+    """By the overall score, of articles at or above the operating point."""
     texts = [pattern_text(one.title, one.content) for one in val]
-    labelled = overall_scores(filter, labels, texts)
-    return lambda scores: spearman(overall_scores(filter, scores, texts), labelled)
+    positive = overall_scores(filter, labels, texts) >= filter.operating_point
+
+    def compare(scores: Array, others: Array) -> Interval | None:
+        first, second = (overall_scores(filter, one, texts) for one in (scores, others))
+        return paired_average_precision(positive, first, second, groups)
+
+    return compare
 
 
 _NAMES: dict[MapKind, str] = {"line": "a straight line", "isotonic": "isotonic regression"}

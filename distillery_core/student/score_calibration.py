@@ -111,16 +111,16 @@ def fit_calibration(
     labels: Array,
     dimensions: Sequence[str],
     groups: Sequence[object] | None = None,
-    order: Order | None = None,
+    finding: Finding | None = None,
 ) -> ScoreCalibration:
     """Fit maps and intervals on validation articles.
 
     Args:
         scores, labels: [articles, dimensions], 0-10, finite; the scores of the kept checkpoint.
         groups: near-duplicates, which stay on one side of every fold.
-        order: where the order of articles counts for more than their error: how well scores order
-            them. Maps that would lower it are not kept; maps of the dimensions bend differently,
-            and so move what is weighed together.
+        finding: where finding counts for more than the error: how much better one set of scores
+            finds than another. Maps that find worse beyond chance are not kept; those of the
+            dimensions bend differently, and so move what is weighed together.
     """
     rows = len(scores)
     error = float(article_errors(scores, labels).mean())
@@ -134,7 +134,7 @@ def fit_calibration(
     widths = dict(zip(dimensions, _half_widths(held_out, labels), strict=True))
     reason, maps = f"validation MAE {_change(gain)}", _maps(kind, scores, labels, widths)
     after = {"calibrated_mae": error + gain.value, "gain": (gain.value, gain.low, gain.high)}
-    lost = "no gain beyond chance" if gain.high >= 0 else _order_lost(order, scores, maps)
+    lost = "no gain beyond chance" if gain.high >= 0 else _found_worse(finding, held_out, scores)
     if lost:
         plain = _without_maps(scores, labels, dimensions, error, f"{reason}: {lost}")
         return plain.model_copy(update=after)
@@ -248,8 +248,9 @@ def _isotonic(scores: Array, labels: Array) -> tuple[Array, Array]:
     return middles, steps
 
 
-Order = Callable[[Array], float | None]
-"""Scores [articles, dimensions] in, a rank correlation with the labels out."""
+Finding = Callable[[Array, Array], Interval | None]
+"""Average precision of the first scores minus the second's, both [articles, dimensions]; None where
+there is nothing to find."""
 
 Fit = Callable[[Array, Array], tuple[Array, Array]]
 _FITS: dict[MapKind, Fit] = {"line": _line, "isotonic": _isotonic}
@@ -279,13 +280,11 @@ def _half_widths(scores: Array, labels: Array) -> list[float | None]:
     return [round(float(value), 6) for value in residuals[rank - 1]]
 
 
-def _order_lost(order: Order | None, scores: Array, maps: Maps) -> str:
-    if order is None:
+def _found_worse(finding: Finding | None, mapped: Array, own: Array) -> str:
+    change = finding(mapped, own) if finding else None
+    if change is None or change.high >= 0:
         return ""
-    before, after = (order(given) or 0.0 for given in (scores, _mapped(scores, maps)))
-    if after >= before:
-        return ""
-    return f"but articles would be in a worse order, Spearman {before:.3f} to {after:.3f}"
+    return f"but what is looked for would rank lower, average precision {_change(change)}"
 
 
 def _levelled(maps: Maps) -> str:

@@ -25,7 +25,9 @@ from distillery_core.errors import UserError
 from distillery_core.filters import resolve_filter
 from distillery_core.stages.project import Project
 from distillery_core.stages.train import resolved
+from distillery_core.student.result import TrainResult
 from distillery_core.student.testing import labelled_rows, tiny_base, tiny_filter, write_rows
+from tests.epochs import epoch_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "training/configs/uplifting_v1.yaml"
@@ -191,15 +193,18 @@ def test_a_run_ends_with_the_command_that_judges_it(
 
 
 @pytest.mark.parametrize(
-    ("method", "told"),
+    ("method", "gained", "told"),
     [
-        ("lora", "more epochs, more labels, a larger base"),
-        ("frozen (ridge)", "--method full or lora, more labels, a larger base"),
-        ("frozen (mlp)", "--method full or lora, more head_epochs in a training config, "),
+        ("lora", True, "more epochs, more labels, a larger base"),
+        ("lora", False, "more labels, a larger base"),
+        ("frozen (ridge)", True, "--method full or lora, more labels, a larger base"),
+        ("frozen (mlp)", True, "--method full or lora, more head_epochs in a training config, "),
+        ("frozen (mlp)", False, "--method full or lora, more labels"),
     ],
 )
-def test_the_advice_names_what_has_an_effect(method: str, told: str) -> None:
-    assert _what_may_help({"method": method}).startswith(told)
+def test_the_advice_names_what_has_an_effect(method: str, gained: bool, told: str) -> None:
+    history = (epoch_of(1, {}, is_best=True), epoch_of(2, {}, is_best=gained))
+    assert _what_may_help(TrainResult(Path("m"), history, {"method": method})).startswith(told)
 
 
 def test_an_auto_run_is_repeated_with_other_pieces(

@@ -11,9 +11,10 @@ from distillery_core.dataset.prepare import prepare
 from distillery_core.dataset.rows import read_examples
 from distillery_core.stages.project import Project
 from distillery_core.stages.quick_look import QuickLook, quick_look
+from distillery_core.student.result import TrainResult
 from distillery_core.student.selection import Chosen
 from distillery_core.student.testing import labelled_rows, tiny_filter, write_rows
-from tests.reports.training_files import write_run
+from tests.epochs import epoch_of
 
 MORE = "more labels"
 AGAIN = f"train again first ({MORE})"
@@ -63,10 +64,13 @@ def test_a_run_is_compared_with_the_median_of_its_training_labels(tmp_path: Path
     tiny = tiny_filter(project.root / "filters")
     data = project.root / "data"
     prepare(tiny, write_rows(tmp_path / "rows.jsonl", labelled_rows(tiny, 80)), data)
-    run = write_run(tmp_path / "run", [0.7, 0.4, 0.5], 2).parent
-    look = quick_look(project, tiny, run, data)
+    maes = enumerate([0.7, 0.4, 0.5], start=1)
+    history = tuple(epoch_of(n, {"mae": error}, is_best=n < 3) for n, error in maes)
+    look = quick_look(project, tiny, TrainResult(tmp_path, history, {"best_by": "mae"}), data)
     labels = {s: np.array([e.labels for e in read_examples(data / f"{s}.jsonl")])
               for s in ("train", "val")}  # fmt: skip
     errors = np.abs(labels["val"] - np.median(labels["train"], axis=0))
     assert (look.by, look.mae, look.articles) == ("mae", 0.4, len(labels["val"]))
     assert look.constant_mae == pytest.approx(errors.mean(), abs=1e-6)
+    without = quick_look(project, tiny, TrainResult(tmp_path, (), {"best_val_mae": 0.8}), data)
+    assert without.figures == "validation MAE 0.800", "a backend may keep no history"

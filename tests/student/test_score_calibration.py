@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillery_core.errors import UserError
-from distillery_core.student.metrics import Array, mae, spearman
+from distillery_core.student.bootstrap import paired_average_precision
+from distillery_core.student.metrics import Array, mae
 from distillery_core.student.score_calibration import (
     CALIBRATION,
     COVERAGE,
+    Finding,
     ScoreCalibration,
     coverage_of,
     fit_calibration,
@@ -90,24 +92,36 @@ def test_a_dimension_that_comes_out_level_is_named() -> None:
     assert "one and the same" not in fit_calibration(*_shrunken(400, seed=1), NAMES).reason
 
 
-def test_where_order_counts_maps_that_worsen_it_are_not_kept() -> None:
+def _finding(labels: Array, weights: Array) -> Finding:
+    """By a weighted mean, of the articles in the upper third."""
+    overall = labels @ weights
+    positive = overall >= np.quantile(overall, 2 / 3)
+    return lambda first, second: paired_average_precision(
+        positive, first @ weights, second @ weights
+    )
+
+
+def test_where_finding_counts_maps_that_find_worse_are_not_kept() -> None:
     """The second score runs against its own label, yet tells the first: level, it tells nothing."""
     rng = np.random.default_rng(0)
     labels = rng.uniform(0, 10, size=(400, 2)).astype(np.float32)
     first = 5 + 0.4 * (labels[:, 0] - 5) + rng.normal(0, 1, 400)
     second = 3 + 0.6 * labels[:, 0] - 0.1 * labels[:, 1]
     scores = np.clip(np.stack([first, second], axis=1), 0, 10).astype(np.float32)
-    weights = np.array([0.7, 0.3])
-
-    def order(given: Array) -> float | None:
-        return spearman(given @ weights, labels @ weights)
-
     assert fit_calibration(scores, labels, NAMES).map is not None
-    found = fit_calibration(scores, labels, NAMES, order=order)
+    finding = _finding(labels, np.array([0.7, 0.3]))
+    found = fit_calibration(scores, labels, NAMES, finding=finding)
     assert found.map is None and found.gain is not None and found.gain[2] < 0
-    assert "but articles would be in a worse order, Spearman" in found.reason
-    kept = fit_calibration(*_shrunken(400, seed=1), NAMES, order=lambda given: 1.0)
-    assert kept.map is not None
+    assert "but what is looked for would rank lower, average precision -" in found.reason
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_map_is_not_lost_to_a_difference_in_order_that_is_chance(seed: int) -> None:
+    """A line that is cut off at 0 and 10 ties a few articles."""
+    scores, labels = _shrunken(400, seed)
+    finding = _finding(labels, np.array([0.5, 0.5]))
+    assert fit_calibration(scores, labels, NAMES, finding=finding).map is not None
+    assert fit_calibration(scores, labels, NAMES, finding=lambda *_: None).map is not None
 
 
 @pytest.mark.parametrize(("rows", "has_intervals"), [(49, False), (50, True)])

@@ -6,12 +6,11 @@ import pytest
 
 from distillery_core.student.record import EpochRecord
 from distillery_core.student.selection import Selection
+from tests.epochs import epoch_of
 
 
 def epoch(number: int, mae: float, spearman: float | None, recall: float | None) -> EpochRecord:
-    record = EpochRecord(number, 1.0, 0.1, 1.0, 10, 0.0, 10.0, None, 1)
-    record.val = {"mae": mae, "spearman": spearman, "needle_recall": recall}
-    return record
+    return epoch_of(number, {"mae": mae, "spearman": spearman, "needle_recall": recall})
 
 
 HISTORY = [epoch(1, 0.9, None, 0.5), epoch(2, 0.5, 0.3, 0.5), epoch(3, 0.7, 0.6, 0.2)]

@@ -21,6 +21,7 @@ from distillery_core.errors import UserError
 if TYPE_CHECKING:
     from distillery_core.filters import Filter
     from distillery_core.stages.project import Project
+    from distillery_core.student.result import TrainResult
 
 app = single()
 
@@ -223,9 +224,9 @@ def train(
     if json:
         print_json({"model": str(result.model_dir)} | result.metadata)
         return
-    look = quick_look(project, chosen, result.model_dir.parent, data_dir)
+    look = quick_look(project, chosen, result, data_dir)
     say(f"{project.relative(result.model_dir)}: {look.figures}")
-    note(look.advice(_what_may_help(result.metadata)))
+    note(look.advice(_what_may_help(result)))
     note(f"  -> {_judged_by(reference, output_dir, data_dir)}")
 
 
@@ -294,13 +295,14 @@ def _named_by(config: Path | None) -> str:
     return config_filter(config)
 
 
-def _what_may_help(metadata: Mapping[str, Any]) -> str:
+def _what_may_help(result: TrainResult) -> str:
     """A frozen base is read once: more epochs are nothing to it, but its MLP head is fitted in
-    some."""
+    some. Where a later epoch was no better than the kept one, more of them help nothing."""
     from distillery_core.student.recorded import frozen_head
 
-    head = frozen_head(metadata)
+    head = frozen_head(result.metadata)
+    gained = all(epoch.is_best for epoch in result.history[-1:])
     if head is None:
-        return "more epochs, more labels, a larger base"
-    own = ", more head_epochs in a training config" if head == "mlp" else ""
+        return f"{'more epochs, ' if gained else ''}more labels, a larger base"
+    own = ", more head_epochs in a training config" if head == "mlp" and gained else ""
     return f"--method full or lora{own}, more labels, a larger base"
