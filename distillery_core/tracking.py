@@ -53,7 +53,8 @@ class Tracker(Protocol):
     """
 
     def open(self) -> None:
-        """Open the run: called once the input is accepted, before the work that takes long.
+        """Open the run: called once what is cheap to see speaks for the input, before the work that
+        takes long or costs money.
 
         Raises:
             UserError: the server or store cannot be reached.
@@ -213,7 +214,7 @@ def track(
         enabled: False tracks nothing and does not import MLflow.
 
     Nothing is opened before the stage says `open` or sends its first record, so that one that
-    refuses its input leaves no store behind.
+    refuses its input before leaves no store behind.
     """
     if not enabled:
         yield NO_TRACKER
@@ -294,21 +295,17 @@ def _is_unreachable(error: BaseException | None) -> bool:
     As opposed to a refusal or a file that cannot be read. MLflow wraps what requests raises; both
     are OSErrors in part, so the chain of causes decides.
     """
-    from mlflow.exceptions import ERROR_CODE_TO_HTTP_STATUS, MlflowException, RestException
+    from mlflow.exceptions import ERROR_CODE_TO_HTTP_STATUS, RestException
     from requests import ConnectionError as NoConnection
     from requests import Timeout
     from requests.exceptions import RetryError
 
     if isinstance(error, UserError | NoConnection | Timeout | RetryError):
         return True
-    if (
-        isinstance(error, MlflowException)
-        and ERROR_CODE_TO_HTTP_STATUS.get(error.error_code) in _NO_ANSWER
-    ):
-        return True
-    if error is None or isinstance(error, RestException):
-        return False
-    return _is_unreachable(error.__cause__ or error.__context__)
+    # Only a server's own words: MLflow gives a local database that is locked or full the same code.
+    if isinstance(error, RestException):
+        return ERROR_CODE_TO_HTTP_STATUS.get(error.error_code) in _NO_ANSWER
+    return error is not None and _is_unreachable(error.__cause__ or error.__context__)
 
 
 def bounded_waits() -> AbstractContextManager[None]:

@@ -32,17 +32,20 @@ class MlflowServer:
         answers: to a question, in place of success, each used once: a status and a JSON value.
         proxy: the status that every question is answered with, by a proxy before a server that is
             away; 0: the server answers itself.
+        hangs_up: it closes every connection without an answer, as one that has gone away. Its port
+            stays its own meanwhile, so that nobody else can answer there.
     """
 
     asked: list[str] = field(default_factory=list)
     answers: dict[str, list[tuple[int, Any]]] = field(default_factory=dict)
     proxy: int = 0
+    hangs_up: bool = False
 
     @contextmanager
-    def serving(self, port: int = 0) -> Iterator[str]:
+    def serving(self) -> Iterator[str]:
         """Its address for the block; nobody listens there afterwards."""
         handler = type("Handler", (_Handler,), {"told": self})
-        with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        with _Server(("127.0.0.1", 0), handler) as server:
             threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
             try:
                 yield f"http://127.0.0.1:{server.server_port}"
@@ -57,6 +60,12 @@ class MlflowServer:
         planned = self.answers.get(question)
         status, body = planned.pop(0) if planned else (200, _TAKEN)
         return status, json.dumps(body).encode()
+
+
+class _Server(ThreadingHTTPServer):
+    def verify_request(self, request: object, client_address: object) -> bool:
+        handler: Any = self.RequestHandlerClass
+        return not handler.told.hangs_up
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -201,6 +203,53 @@ def test_a_parameter_that_the_user_set_otherwise_costs_only_itself(
     assert len(ours(told)) == 1
 
 
+def test_a_local_store_that_is_busy_costs_only_the_record_it_refused(
+    project: Path, told: pytest.LogCaptureFixture
+) -> None:
+    with track("goes on", project) as tracker, no_patience():
+        assert isinstance(tracker, MlflowTracker)
+        tracker.metrics({"val/mae": 3.0}, 1)
+        with locked(project / tracking.LOCAL_STORE):
+            tracker.metrics({"val/mae": 2.0}, 2)
+        tracker.metrics({"val/mae": 1.0}, 3)
+        tracker.text("said", "after.txt")
+    assert [
+        (m.step, m.value) for m in client(project).get_metric_history(tracker.run_id, "val/mae")
+    ] == [(1, 3.0), (3, 1.0)]
+    assert [one.path for one in client(project).list_artifacts(tracker.run_id)] == ["after.txt"]
+    assert client(project).get_run(tracker.run_id).info.status == "FINISHED"
+    assert len(ours(told)) == 1
+    assert "MLflow did not take a record" in told.text
+    assert "database is locked" in told.text
+
+
+@contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """Nobody else can read or write it in the block."""
+    holder = sqlite3.connect(database, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+
+
+@contextmanager
+def no_patience() -> Iterator[None]:
+    """A locked database is told at once, where MLflow waits for 20 seconds."""
+    from sqlalchemy import Engine, event
+
+    def at_once(_: object, __: object, statement: str, values: object, *rest: object) -> object:
+        return statement.replace("busy_timeout = 20000", "busy_timeout = 0"), values
+
+    event.listen(Engine, "before_cursor_execute", at_once, retval=True)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", at_once)
+
+
 @pytest.fixture
 def server() -> MlflowServer:
     return MlflowServer()
@@ -227,14 +276,12 @@ def test_a_server_that_refuses_one_record_gets_the_next(
 def test_a_server_that_goes_away_costs_seconds_and_one_warning(
     tmp_path: Path, told: pytest.LogCaptureFixture, server: MlflowServer
 ) -> None:
-    with ExitStack() as stack:
-        uri = stack.enter_context(server.serving())
-        with track("loses", tmp_path, uri=uri) as tracker:
-            assert isinstance(tracker, MlflowTracker)
-            assert tracker.run_id == RUN_ID
-            stack.close()
-            began = time.monotonic()
-            record_much(tracker)
+    with server.serving() as uri, track("loses", tmp_path, uri=uri) as tracker:
+        assert isinstance(tracker, MlflowTracker)
+        assert tracker.run_id == RUN_ID
+        server.hangs_up = True
+        began = time.monotonic()
+        record_much(tracker)
     assert time.monotonic() - began < 15
     assert server.asked == OPENING
     assert len(ours(told)) == 1, "the end is tried, and adds no warning"
@@ -326,19 +373,17 @@ def test_a_server_that_comes_back_gets_records_after_the_pause(
     server: MlflowServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with ExitStack() as stack:
-        uri = stack.enter_context(server.serving())
-        with track("returns", tmp_path, uri=uri) as tracker:
-            tracker.params({"epochs": 3})
-            stack.close()
-            tracker.metrics({"val/mae": 3.0}, 1)
-            stack.enter_context(server.serving(port_of(uri)))
-            tracker.metrics({"val/mae": 2.0}, 2)
-            assert server.asked == [*OPENING, RECORD], "none is sent during the pause"
-            with monkeypatch.context() as after_the_pause:
-                after_the_pause.setattr(tracking, "_RETRY_AFTER_S", 0.0)
-                tracker.metrics({"val/mae": 1.0}, 3)
-            tracker.metrics({"val/mae": 0.9}, 4)
+    with server.serving() as uri, track("returns", tmp_path, uri=uri) as tracker:
+        tracker.params({"epochs": 3})
+        server.hangs_up = True
+        tracker.metrics({"val/mae": 3.0}, 1)
+        server.hangs_up = False
+        tracker.metrics({"val/mae": 2.0}, 2)
+        assert server.asked == [*OPENING, RECORD], "none is sent during the pause"
+        with monkeypatch.context() as after_the_pause:
+            after_the_pause.setattr(tracking, "_RETRY_AFTER_S", 0.0)
+            tracker.metrics({"val/mae": 1.0}, 3)
+        tracker.metrics({"val/mae": 0.9}, 4)
     assert server.asked == [*OPENING, RECORD, RECORD, RECORD, END]
     assert len(ours(told)) == 1
 
@@ -346,19 +391,13 @@ def test_a_server_that_comes_back_gets_records_after_the_pause(
 def test_a_run_is_closed_where_the_server_comes_back_before_the_end(
     tmp_path: Path, told: pytest.LogCaptureFixture, server: MlflowServer
 ) -> None:
-    with ExitStack() as stack:
-        uri = stack.enter_context(server.serving())
-        with track("closes", tmp_path, uri=uri) as tracker:
-            tracker.params({"epochs": 3})
-            stack.close()
-            tracker.metrics({"val/mae": 1.0}, 1)
-            stack.enter_context(server.serving(port_of(uri)))
+    with server.serving() as uri, track("closes", tmp_path, uri=uri) as tracker:
+        tracker.params({"epochs": 3})
+        server.hangs_up = True
+        tracker.metrics({"val/mae": 1.0}, 1)
+        server.hangs_up = False
     assert server.asked == [*OPENING, RECORD, END]
     assert len(ours(told)) == 1
-
-
-def port_of(uri: str) -> int:
-    return int(uri.rpartition(":")[2])
 
 
 @pytest.mark.parametrize("wish", [None, "false"], ids=["by default", "the user wants links"])

@@ -86,7 +86,8 @@ def gather(
         no_incumbent: why there is no `incumbent`.
         others: the filter's other versions, of which no result may be a copy.
         cache_dir: where training keeps features of articles; None: none are looked for.
-        tracker: its run is opened once dataset and records are read, before the work begins.
+        tracker: its run is opened once dataset and records are read and the model folder is seen
+            to be whole and the filter's, before the work begins.
 
     Raises:
         UserError: model, dataset or records are missing or belong to another filter, or the
@@ -97,9 +98,10 @@ def gather(
     dataset = _open_dataset(filter, data_dir)
     records = record_dir or model_dir.parent
     record = read_records(records / HISTORY, records / METADATA)
+    _check_model(filter, model_dir)
     tracker.open()
     progress(0, None, "predicting validation and test")
-    scored = _score(filter, model_dir, dataset.splits, threads)
+    scored = _score(model_dir, dataset.splits, threads)
     progress(0, None, "fitting the baselines")
     base = fits.embedded(filter, record.metadata, dataset.splits, cache_dir)
     evidence = _measured(filter, dataset, record, scored, model_dir, base)
@@ -145,12 +147,18 @@ def _open_dataset(filter: Filter, data_dir: Path) -> _Dataset:
     return _Dataset(data_dir, manifest, splits, texts)
 
 
-def _score(filter: Filter, model_dir: Path, splits: Splits, threads: int | None) -> _Scored:
+def _check_model(filter: Filter, model_dir: Path) -> None:
+    """Raise a UserError for a model folder that lacks a file, or is another filter's."""
+    from distillery_core.student.checkpoint import whole_card
     from distillery_core.student.model_card import check_card
+
+    check_card(whole_card(model_dir), filter, model_dir)
+
+
+def _score(model_dir: Path, splits: Splits, threads: int | None) -> _Scored:
     from distillery_core.student.predict import load_model
 
     student = load_model(model_dir)
-    check_card(student.card, filter, model_dir)
     val = predicted_scores(student, splits.val, threads)
     test = predicted_scores(student, splits.test, threads)
     return _Scored(

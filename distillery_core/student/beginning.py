@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,12 @@ from distillery_core.student.optimisation import (
 from distillery_core.student.peak import Peak
 from distillery_core.student.plan import Choice, choose
 from distillery_core.student.record import RunFacts
+from distillery_core.student.resuming import checkpoint_of
 from distillery_core.student.run import MODEL_FOLDER, Run, Say, Scored
 from distillery_core.student.selection import Selection
 from distillery_core.student.settings import Precision, TrainSettings
 from distillery_core.student.shape import Shape, describe_model
-from distillery_core.student.sharding import shard
+from distillery_core.student.sharding import refuse_one_process, shard
 from distillery_core.student.step_memory import digits_apart, gib
 from distillery_core.student.without_effect import say_what_has_no_effect
 
@@ -91,17 +92,25 @@ def begin(
     accelerator: Accelerator,
     threads: int,
     say: Say,
+    accepted: Callable[[], None] = lambda: None,
 ) -> Run:
     """Build the student and everything its training needs.
 
+    Args:
+        accepted: called once, when what can be told without the base's weights speaks for the run,
+            and before they are loaded.
+
     Raises:
-        UserError: the base cannot be used, or no method fits the device; nothing was written.
+        UserError: the base cannot be used, no method fits the device, or there is nobody to share
+            with, or no checkpoint; nothing was written.
     """
     processes = int(accelerator.num_processes)
     fewer = started_fewer(processes)
     if fewer is not None:
         say(fewer)
+    _refuse_what_is_not_there(settings, processes)
     found, choice = _choose(settings, filter, processes, say)
+    accepted()
     decided = found.settings
     built = _built(decided, filter, choice, accelerator.device)
     shape = describe_model(built.model)
@@ -114,6 +123,13 @@ def begin(
     identity = _identity(job, plain, pieces)
     trained = _trained(job, plain)
     return _run(job, output_dir / MODEL_FOLDER, articles, pieces, trained, identity)
+
+
+def _refuse_what_is_not_there(settings: TrainSettings, processes: int) -> None:
+    if settings.fsdp:
+        refuse_one_process(processes)
+    if settings.resume:
+        checkpoint_of(settings)
 
 
 def _run(

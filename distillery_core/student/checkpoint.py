@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -10,16 +11,18 @@ from safetensors import SafetensorError
 
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.files import sha256_tree, write_json, write_text
-from distillery_core.student.model_card import CARD, HEAD, ModelCard, readme
+from distillery_core.student.model_card import CARD, HEAD, ModelCard, read_card, readme
 from distillery_core.student.whole_folder import (
     copy_files,
     fresh_folder,
     make_readable,
     previous_of,
     put_in_place,
+    recover,
 )
 
 WEIGHTS = "model.safetensors"
+_TOKENIZER = "tokenizer_config.json"
 _HASHED = {".safetensors", ".json", ".txt", ".model", ".jinja"}
 
 
@@ -105,6 +108,24 @@ def model_files(folder: Path) -> list[Path]:
 def is_model_file(path: PurePath) -> bool:
     """Whether a file in a model folder decides a prediction, by its name."""
     return path.suffix in _HASHED
+
+
+def whole_card(folder: Path) -> ModelCard:
+    """The card of a model folder that has its weights and its tokenizer; none of them is loaded.
+
+    Raises:
+        UserError: as `model_card.read_card`, or weights or tokenizer are missing.
+    """
+    with suppress(OSError):  # what stands there without it is read, or refused
+        recover(folder)
+    card = read_card(folder)
+    if not (folder / WEIGHTS).is_file() and not (folder / f"{WEIGHTS}.index.json").is_file():
+        raise UserError("the model folder has no weights", where=folder, hint="distillery train")
+    if not (folder / _TOKENIZER).is_file():
+        # transformers would make up an empty one, to which every article reads the same.
+        what = f"the model folder has no {_TOKENIZER}"
+        raise UserError(what, where=folder, hint="copy the whole folder, or train again")
+    return card
 
 
 def refuse_occupied(folder: Path) -> None:

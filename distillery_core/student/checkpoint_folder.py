@@ -18,16 +18,22 @@ NEWEST = "newest"
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a folder, the last written last, after it those that cannot be read: so
     --resume names them and does not pass over them."""
-    found = [(_glance(path), path) for path in standing(folder)]
-    read = [(state.written, _place(state), path) for state, path in found if state is not None]
-    return [path for *_, path in sorted(read)] + [path for state, path in found if state is None]
+    read = [path for path, _ in _as_written(folder)]
+    return read + [path for path in standing(folder) if path not in read]
+
+
+def next_number(folder: Path) -> int:
+    """The number of the next checkpoint that is written into a folder: by it the newest is known,
+    and not by a clock, which may be set back."""
+    return 1 + max((state.number for _, state in _as_written(folder)), default=0)
 
 
 def mark_finished(folder: Path, run: str) -> None:
     """Note in its checkpoints that a run has ended; a full disk is no matter here."""
-    for path in _of_run(folder, run):
-        with suppress(OSError):
-            (path / FINISHED).touch()
+    for path, state in _as_written(folder):
+        if state.run == run:
+            with suppress(OSError):
+                (path / FINISHED).touch()
 
 
 def unfinished(folder: Path) -> Path | None:
@@ -41,14 +47,13 @@ def prune(written: Path, run: str, keep: int) -> None:
     """Leave the checkpoint of this run that was just written and the newest before it, `keep` in
     all.
 
-    None of an earlier run stays, and none of this one's that is further on: the run was resumed
-    from before it, and has left it behind.
+    None of an earlier run stays, and none of this one's that was as far as one written after it:
+    the run was resumed from before it, and has left it behind.
     """
-    own = _of_run(written.parent, run)
-    if written not in own:  # it cannot be read back, so no other one goes for it
+    line = _line(written, run)
+    if not line:  # it cannot be read back, so no other one goes for it
         return
-    line = own[: own.index(written) + 1]
-    for path in set(standing(written.parent)) - set(line[-keep:]):
+    for path in set(standing(written.parent)) - set(line[:keep]):
         with suppress(OSError):  # the one just written stands, and that is what counts
             remove(path)
 
@@ -85,11 +90,24 @@ def damaged_checkpoint(path: Path, why: Exception | str) -> UserError:
     return UserError(f"the checkpoint is damaged: {why}", where=path, hint=_listing(path))
 
 
-def _of_run(folder: Path, run: str) -> list[Path]:
-    """A run's checkpoints as they follow each other in it."""
-    states = [(_glance(path), path) for path in standing(folder)]
-    own = [(_place(state), path) for state, path in states if state and state.run == run]
-    return [path for _, path in sorted(own)]
+def _line(written: Path, run: str) -> list[Path]:
+    """A run's checkpoints from the one just written back, without those left behind."""
+    line: list[Path] = []
+    earliest = (0, 0)
+    for path, state in reversed(_as_written(written.parent)):
+        follows = _place(state) < earliest if line else path == written
+        if state.run == run and follows:
+            line.append(path)
+            earliest = _place(state)
+    return line
+
+
+def _as_written(folder: Path) -> list[tuple[Path, RunState]]:
+    """The checkpoints in a folder that can be read, the last written last; those without a number
+    come first, by their place in the run."""
+    found = [(path, _glance(path)) for path in standing(folder)]
+    read = [(path, state) for path, state in found if state is not None]
+    return sorted(read, key=lambda one: (one[1].number, _place(one[1]), one[0]))
 
 
 def _place(state: RunState) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from distillery_core.student.checkpoint import save_model
 from distillery_core.student.dataset_check import CheckedDataset
 from distillery_core.student.device import cpu_threads, pick_threads
 from distillery_core.student.frozen_fitting import fit_head
-from distillery_core.student.frozen_reading import FrozenRun, read_splits
+from distillery_core.student.frozen_reading import FrozenRun, decide_reading, read_splits
 from distillery_core.student.frozen_record import Course, facts_of
 from distillery_core.student.frozen_settings import say_what_is_not_read
 from distillery_core.student.model_card import card_for
@@ -54,11 +54,12 @@ def train_frozen(
     """
     _refuse_what_is_not_there(settings)
     say_what_is_not_read(settings, filter.config.training, say)
+    decided = decide_reading(settings, say)
     tracker.open()
     threads, started = pick_threads(settings.threads), time.monotonic()
     with cpu_threads(threads):
         torch.manual_seed(settings.seed)
-        run = read_splits(filter, dataset, settings, threads, say)
+        run = read_splits(filter, dataset, settings, decided, threads, say)
         facts, course = facts_of(run), Course(run)
         tracker.params(facts.parameters())
         for line in [*facts.notes(), *_looked_up(run)]:

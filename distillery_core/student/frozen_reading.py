@@ -13,9 +13,11 @@ from distillery_core.student.dataset_check import CheckedDataset
 from distillery_core.student.device import pick_device
 from distillery_core.student.frozen_base import FrozenBase
 from distillery_core.student.frozen_features import Features, Kind
+from distillery_core.student.model_factory import refuse_too_long
 from distillery_core.student.run import Say, Scored
 from distillery_core.student.selection import Selection
 from distillery_core.student.settings import FrozenHead, TrainSettings
+from distillery_core.student.shape import base_config
 
 KINDS: dict[FrozenHead, Kind] = {"ridge": "head", "mlp": "mean"}
 """What each head is fitted on: a ridge becomes the base's own head, and so reads what that does."""
@@ -49,16 +51,33 @@ class FrozenRun:
     selection: Selection
 
 
+def decide_reading(settings: TrainSettings, say: Say) -> TrainSettings:
+    """The settings with the pooling decided; only the base's configuration is read.
+
+    Raises:
+        UserError: no such base or device, or the base reads no articles of that length or way.
+    """
+    refuse_flex_on_a_cpu(settings.attention, on_gpu=pick_device(settings.device).type == "cuda")
+    refuse_too_long(base_config(settings.model_name), settings)
+    return replace(settings, pooling=pooling_of(settings, say))
+
+
 def read_splits(
-    filter: Filter, dataset: CheckedDataset, settings: TrainSettings, threads: int, say: Say
+    filter: Filter,
+    dataset: CheckedDataset,
+    settings: TrainSettings,
+    decided: TrainSettings,
+    threads: int,
+    say: Say,
 ) -> FrozenRun:
     """Load the base and have it read the articles, or look up what it read before.
 
+    Args:
+        settings: as asked; `decided` are those of `decide_reading`.
+
     Raises:
-        UserError: the base or the device cannot be used.
+        UserError: the base cannot be loaded.
     """
-    refuse_flex_on_a_cpu(settings.attention, on_gpu=pick_device(settings.device).type == "cuda")
-    decided = replace(settings, pooling=pooling_of(settings, say))
     base = FrozenBase.load(filter, decided, KINDS[settings.frozen_head])
 
     def read(examples: Sequence[Example]) -> Split:

@@ -17,12 +17,12 @@ from distillery_core.dataset.rows import Example
 from distillery_core.errors import UserError
 from distillery_core.filters.config import TextConfig
 from distillery_core.student.batches import micro_batches, pad
-from distillery_core.student.checkpoint import WEIGHTS
+from distillery_core.student.checkpoint import whole_card
 from distillery_core.student.data import Encoded, TextEncoder
 from distillery_core.student.device import cpu_threads, pick_device, pick_threads
 from distillery_core.student.headed import load_headed
 from distillery_core.student.metrics import Array
-from distillery_core.student.model_card import HEAD, ModelCard, read_card
+from distillery_core.student.model_card import HEAD, ModelCard
 from distillery_core.student.model_factory import (
     FUSED,
     inside_adapters,
@@ -31,14 +31,11 @@ from distillery_core.student.model_factory import (
 )
 from distillery_core.student.score_calibration import ScoreCalibration, read_calibration
 from distillery_core.student.settings import Device
-from distillery_core.student.whole_folder import recover
 from distillery_core.types import SCORE_MAX, SCORE_MIN, Article
 
 CPU_TOKENS = 1024
 GPU_TOKENS = 32_768
 """Padded tokens computed at a time: on a CPU, what stays in the cache; on a GPU, what fills it."""
-
-_TOKENIZER = "tokenizer_config.json"
 
 
 @dataclass(frozen=True)
@@ -81,14 +78,7 @@ def load_model(folder: Path, device: Device = "auto") -> Student:
     Raises:
         UserError: no such folder, no weights, no `distillery.json`, or files that do not fit.
     """
-    recover(folder)
-    card = read_card(folder)
-    if not (folder / WEIGHTS).is_file() and not (folder / f"{WEIGHTS}.index.json").is_file():
-        raise UserError("the model folder has no weights", where=folder, hint="distillery train")
-    if not (folder / _TOKENIZER).is_file():
-        # transformers would make up an empty one, to which every article reads the same.
-        what = f"the model folder has no {_TOKENIZER}"
-        raise UserError(what, where=folder, hint="copy the whole folder, or train again")
+    card = whole_card(folder)
     with quiet_transformers():
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)

@@ -31,7 +31,7 @@ from distillery_core.student.run_checkpoint import (
     write_checkpoint,
 )
 from distillery_core.student.run_state import RunState
-from distillery_core.student.settings import HOW_CUT
+from distillery_core.student.settings import HOW_CUT, TrainSettings
 
 
 def save_position(run: Run, say: Say) -> None:
@@ -97,8 +97,7 @@ def resume(run: Run, say: Say) -> float:
         CheckFailed: it is of another run: other settings, data or base.
     """
     settings = run.settings
-    folder = Path(settings.checkpoint_dir) if settings.checkpoint_dir else None
-    path = find_checkpoint(settings.resume or "", folder)
+    path = checkpoint_of(settings)
     state = read_state(path)
     apart = {"gradient_checkpointing"} if _names_other_pieces(run, state) else set()
     refuse_other_run(path, _compared(state.identity, apart), _compared(run.identity, apart))
@@ -117,6 +116,16 @@ def resume(run: Run, say: Say) -> float:
     if (path / FINISHED).exists():
         say("That run had ended: what followed this checkpoint is only computed again")
     return state.position.seconds
+
+
+def checkpoint_of(settings: TrainSettings) -> Path:
+    """The checkpoint that a run is to be taken up from; nothing of it is read.
+
+    Raises:
+        UserError: there is none.
+    """
+    folder = Path(settings.checkpoint_dir) if settings.checkpoint_dir else None
+    return find_checkpoint(settings.resume or "", folder)
 
 
 def _compared(identity: Mapping[str, Any], apart: Set[str]) -> dict[str, Any]:

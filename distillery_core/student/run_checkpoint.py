@@ -13,7 +13,6 @@ import os
 import random
 import re
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,12 @@ from torch import Tensor
 
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.files import sha256_file
-from distillery_core.student.checkpoint_folder import checkpoints, damaged_checkpoint, prune
+from distillery_core.student.checkpoint_folder import (
+    checkpoints,
+    damaged_checkpoint,
+    next_number,
+    prune,
+)
 from distillery_core.student.checkpoint_tensors import (
     FILES,
     RANDOM,
@@ -79,7 +83,7 @@ def write_checkpoint(
             state.python_random = _listed(random.getstate())
             state.numpy_random = _listed(np.random.get_state())
             state.files = {n: sha256_file(fresh / n) for n in FILES}
-            state.written = time.time()
+            state.number = next_number(folder)
             store_state(fresh, state)
             put_in_place(fresh, target)
     except (OSError, SafetensorError) as error:

@@ -49,7 +49,8 @@ class RunState:
         peak: what utilisation is a share of; None where unknown, as in checkpoints of before.
         python_random, numpy_random: states of the two generators.
         files: name -> SHA-256 of the tensor files.
-        written: when, in seconds since 1970.
+        number: grows with every checkpoint that is written into a folder; 0 in those of before they
+            were counted.
     """
 
     run: str
@@ -64,7 +65,7 @@ class RunState:
     python_random: list[Any] = field(default_factory=list)
     numpy_random: list[Any] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
-    written: float = 0.0
+    number: int = 0
 
     @property
     def name(self) -> str:

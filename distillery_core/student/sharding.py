@@ -10,24 +10,27 @@ from torch import Tensor
 from distillery_core.errors import UserError
 
 
-def shard(model: Any, processes: int, device: torch.device) -> None:
-    """Share the weights of each layer, and then of the rest, among all processes.
-
-    The model may stand in the CPU's memory: each layer goes to its device when it is shared out, so
-    that a card never holds more than its share and one layer.
-
-    Raises:
-        UserError: there is only one process.
-    """
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
-
+def refuse_one_process(processes: int) -> None:
+    """Raise a UserError where there is nobody to share the weights with."""
     if processes == 1:
         raise UserError(
             "--fsdp shares the weights among several devices, there is one",
             where="--fsdp",
             hint="--devices 2 --fsdp",
         )
+
+
+def shard(model: Any, processes: int, device: torch.device) -> None:
+    """Share the weights of each layer, and then of the rest, among all processes.
+
+    The model may stand in the CPU's memory: each layer goes to its device when it is shared out, so
+    that a card never holds more than its share and one layer.
+
+    There must be several: `refuse_one_process`.
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
     mesh = init_device_mesh(device.type, (processes,))
     for layer in _layers(model):
         fully_shard(layer, mesh=mesh)

@@ -87,7 +87,7 @@ def train(
         _seed(settings.seed)
         accelerator = open_accelerator(settings)
         tracker, progress, say = _told(accelerator, tracker, progress, say)
-        run = begin(filter, dataset, output_dir, settings, accelerator, threads, say)
+        run = begin(filter, dataset, output_dir, settings, accelerator, threads, say, tracker.open)
         recover(run.model_dir)
         tracker.params(run.facts.parameters())
         for line in run.facts.notes():
@@ -136,10 +136,9 @@ def train(
 def _told(
     accelerator: Any, tracker: Tracker, progress: Progress, say: Say
 ) -> tuple[Tracker, Progress, Say]:
-    """Who hears of the run, the tracker open: of several processes only the first one speaks."""
+    """Who hears of the run: of several processes only the first one speaks."""
     if not accelerator.is_main_process:
         return NO_TRACKER, silent, lambda line: None
-    tracker.open()
     return tracker, progress, say
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import tempfile
@@ -13,6 +14,9 @@ from distillery_core.files import umask
 
 _LEFT_BEHIND = re.compile(r"\.(.+)\.(?:[a-z0-9_]{8}\.tmp|previous|removed)")
 """What this module calls its own; mkdtemp draws the eight characters."""
+_TRIES = 100
+"""Of a rename that another process came before. Each try loses only to a reader that looks within
+the microseconds between two renames, so that so many in a row are no chance."""
 
 
 @contextmanager
@@ -30,27 +34,45 @@ def fresh_folder(folder: Path) -> Iterator[Path]:
 def put_in_place(fresh: Path, folder: Path) -> None:
     """Put a finished folder in the place of `folder`, which stays if that fails.
 
+    Only one process may write the folder; others may read it, and `recover` it, meanwhile.
+
     Raises:
         OSError: it cannot be renamed.
     """
     recover(folder)
-    previous = previous_of(folder)
-    shutil.rmtree(previous, ignore_errors=True)
-    if folder.exists():
-        folder.rename(previous)
-    try:
-        fresh.rename(folder)
-    except OSError:
-        recover(folder)
-        raise
-    shutil.rmtree(previous, ignore_errors=True)
+    for left in reversed(range(_TRIES)):
+        shutil.rmtree(previous_of(folder), ignore_errors=True)
+        if folder.exists():
+            folder.rename(previous_of(folder))
+        try:
+            fresh.rename(folder)
+            break
+        except OSError as error:
+            recover(folder)
+            put_back_by_a_reader = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+            if not (put_back_by_a_reader and left):
+                raise
+    shutil.rmtree(previous_of(folder), ignore_errors=True)
 
 
 def recover(folder: Path) -> None:
-    """Put the old folder back if a swap was cut off (power, kill -9) between its two renames."""
+    """Put the old folder back if a swap was cut off (power, kill -9) between its two renames.
+
+    A reader cannot tell that from a swap under way; whoever comes first, a folder stands there.
+
+    Raises:
+        OSError: the old folder stands there and cannot be renamed.
+    """
     previous = previous_of(folder)
-    if previous.is_dir() and not folder.exists():
-        previous.rename(folder)
+    for left in reversed(range(_TRIES)):
+        if folder.exists() or not previous.is_dir():
+            return
+        try:
+            previous.rename(folder)
+            return
+        except OSError:
+            if not left:
+                raise
 
 
 def previous_of(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,8 @@ from distillery_core.errors import UserError
 from distillery_core.filters import Filter, resolve_filter
 from distillery_core.stages import evaluate, train
 from distillery_core.stages.project import Project
+from distillery_core.student.testing import tiny_base
+from distillery_core.tracking import LOCAL_STORE
 from distillery_core.verdicts.front_matter import read_report
 from tests.mlflow_server import OPENING, RECORD, MlflowServer
 
@@ -18,7 +21,8 @@ NOBODY = "http://127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries follow each other at once, where MLflow sleeps between them."""
+    """No server of the user's; and tries follow each other at once, where MLflow sleeps between."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
 
@@ -37,9 +41,13 @@ def test_a_training_that_nobody_would_record_does_not_load_its_base(
     method: str, project: Project, tiny: Filter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
-    overrides = {"model_name": "there/is-no-such-base", "method": method, "max_length": 32}
+    base = tiny_base(project.root / "base", "bert")
+    (base / "model.safetensors").write_bytes(b"not to be loaded")
+    overrides = {"model_name": str(base), "method": method, "max_length": 32}
     with pytest.raises(UserError, match="MLflow cannot be reached"):
         train.train(project, tiny, overrides=overrides)
+    with pytest.raises(UserError, match="cannot load the base model"):
+        train.train(project, tiny, overrides=overrides, mlflow=False)
 
 
 def test_an_evaluation_that_nobody_would_record_does_no_work(
@@ -67,17 +75,72 @@ def test_a_server_that_goes_away_during_an_evaluation_costs_no_verdict(
     assert server.asked[len(OPENING)] == RECORD
 
 
-@pytest.mark.parametrize("stage", ["train", "evaluate"])
-def test_input_that_is_refused_leaves_no_run(
-    stage: str, project: Project, tiny: Filter, server: MlflowServer
+def test_a_dataset_that_is_refused_leaves_no_run(
+    project: Project, tiny: Filter, server: MlflowServer
 ) -> None:
-    if stage == "train":
-        (project.training_dir(tiny) / "train.jsonl").unlink()
+    (project.training_dir(tiny) / "train.jsonl").unlink()
     with pytest.raises(UserError):
-        train.train(project, tiny) if stage == "train" else evaluate.evaluate(
-            project, tiny, read=False
-        )
+        train.train(project, tiny)
+    with pytest.raises(UserError):
+        evaluate.evaluate(project, tiny, read=False)
     assert not server.asked
+
+
+@pytest.mark.parametrize("method", ["full", "frozen", "auto"])
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [
+        ({"model_name": "/nonexistent/base"}, "no model folder"),
+        ({"max_length": 5000}, "reads at most 256 tokens"),
+        ({"attention": "flex_attention", "device": "cpu"}, "trains only on a GPU"),
+        ({"resume": "newest"}, "no checkpoint to resume from|is not resumed"),
+    ],
+)
+def test_a_training_that_is_refused_leaves_no_store(
+    method: str, asked: dict[str, object], refused: str, project: Project, tiny: Filter
+) -> None:
+    base = tiny_base(project.root / "base", "bert")
+    overrides = {"model_name": str(base), "method": method, "max_length": 32, **asked}
+    with pytest.raises(UserError, match=refused):
+        train.train(project, tiny, overrides=overrides)
+    assert not (project.root / LOCAL_STORE).exists()
+
+
+def test_weights_that_nobody_is_there_to_share_leave_no_store(
+    project: Project, tiny: Filter
+) -> None:
+    base = tiny_base(project.root / "base", "bert")
+    overrides = {"model_name": str(base), "max_length": 32, "fsdp": True}
+    with pytest.raises(UserError, match="there is one"):
+        train.train(project, tiny, overrides=overrides)
+    assert not (project.root / LOCAL_STORE).exists()
+
+
+@pytest.mark.parametrize(
+    ("missing", "refused"),
+    [
+        ("", "no such model folder"),
+        ("distillery.json", r"no distillery\.json"),
+        ("model.safetensors", "no weights"),
+        ("tokenizer_config.json", r"no tokenizer_config\.json"),
+    ],
+)
+def test_an_evaluation_of_a_model_that_is_not_there_leaves_no_store(
+    missing: str, refused: str, judged: Project
+) -> None:
+    model = judged.home(crisis(judged)) / "model"
+    (model / missing).unlink() if missing else shutil.rmtree(model)
+    with pytest.raises(UserError, match=refused):
+        evaluate.evaluate(judged, crisis(judged), read=False)
+    assert not (judged.root / LOCAL_STORE).exists()
+
+
+def test_an_evaluation_of_another_filters_model_leaves_no_store(judged: Project) -> None:
+    card = judged.home(crisis(judged)) / "model" / "distillery.json"
+    card.write_text(card.read_text(encoding="utf-8").replace("crisis", "other"), encoding="utf-8")
+    with pytest.raises(UserError, match="was trained for 'other'"):
+        evaluate.evaluate(judged, crisis(judged), read=False)
+    assert not (judged.root / LOCAL_STORE).exists()
 
 
 def crisis(project: Project) -> Filter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -91,6 +92,18 @@ def test_an_article_longer_than_what_is_computed_at_a_time_is_told(
     assert [bool(re.fullmatch(told, line)) for line in said].count(True) == is_told
 
 
+@pytest.fixture
+def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a launcher of these tests themselves may have left in their environment."""
+    for name in list(os.environ):
+        if name.startswith("ACCELERATE_") or name in _OF_A_LAUNCHER:
+            monkeypatch.delenv(name)
+
+
+_OF_A_LAUNCHER = {"MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK"}
+
+
+@pytest.mark.usefixtures("no_launcher")
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -111,6 +124,7 @@ def test_one_process_where_accelerate_was_to_start_several_is_told(
     assert (started_fewer(1) is not None) == told
 
 
+@pytest.mark.usefixtures("no_launcher")
 @pytest.mark.parametrize(("asked", "found", "told"), [("3", 1, True), ("3", 3, False)])
 def test_fewer_processes_than_there_were_to_be_are_told(
     asked: str, found: int, told: bool, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Callable
@@ -14,21 +15,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillery_core.errors import UserError
+from distillery_core.files import sha256_file, write_json, write_text
 from distillery_core.student import checkpoint_folder
 from distillery_core.student.checkpoint_files import SEAL, STATE
 from distillery_core.student.checkpoint_folder import (
     NEWEST,
     checkpoints,
     find_checkpoint,
+    next_number,
     prune,
     unfinished,
 )
 from distillery_core.student.checkpoint_tensors import Tensors
 from distillery_core.student.run_checkpoint import BEST, write_checkpoint
-from distillery_core.student.run_state import Position, RunState, store_state
+from distillery_core.student.run_state import Position, RunState, store_state, stored_state
 
 
-def state_at(step: int, run: str = "this", written: float = 0.0) -> RunState:
+def state_at(step: int, run: str = "this", number: int = 0) -> RunState:
     return RunState(
         run=run,
         identity={},
@@ -38,14 +41,20 @@ def state_at(step: int, run: str = "this", written: float = 0.0) -> RunState:
         scheduler={},
         rates=[],
         at_a_time=(1, 1, True),
-        written=written,
+        number=number,
     )
 
 
-def stored(folder: Path, step: int, run: str = "this", written: float = 0.0) -> Path:
+def stored(
+    folder: Path, step: int, run: str = "this", number: int | None = None, clock: float = 0.0
+) -> Path:
+    """A checkpoint, with the next number unless one is given, written when the clock said that."""
     path = folder / f"step_{step}"
     path.mkdir(parents=True, exist_ok=True)
-    store_state(path, state_at(step, run, written))
+    given = next_number(folder) if number is None else number
+    store_state(path, state_at(step, run, given))
+    for entry in (path / STATE, path):
+        os.utime(entry, (clock, clock))
     return path
 
 
@@ -56,20 +65,30 @@ def names(folder: Path) -> list[str]:
 @settings(max_examples=25, deadline=None)
 @given(
     keep=st.integers(1, 4),
-    legs=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4)), min_size=1, max_size=4),
+    legs=st.lists(
+        st.tuples(st.integers(0, 9), st.integers(1, 4), st.booleans()), min_size=1, max_size=4
+    ),
+    clock=st.data(),
 )
 def test_a_run_taken_up_anywhere_keeps_the_newest_of_its_own_line(
-    keep: int, legs: list[tuple[int, int]]
+    keep: int, legs: list[tuple[int, int, bool]], clock: st.DataObject
 ) -> None:
-    """Each leg is begun at one of the checkpoints that stand there, not always at the last."""
+    """Each leg is begun at one of the checkpoints that stand there, not always at the last, and may
+    be killed before its last one could take others away; the clock may say anything."""
     with TemporaryDirectory() as made:
         folder, line = Path(made), [0]
-        for begun_with, steps in legs:
+        for begun_with, steps, killed in legs:
             line = line[: begun_with % len(line) + 1]
-            for step in range(line[-1] + 1, line[-1] + 1 + steps):
-                prune(stored(folder, step), "this", keep)
-                line = [*line, step][-keep:]
-                assert names(folder) == [f"step_{kept}" for kept in line if kept]
+            for left, step in zip(
+                reversed(range(steps)), range(line[-1] + 1, line[-1] + 1 + steps), strict=True
+            ):
+                written = stored(folder, step, clock=clock.draw(st.floats(0, 2e9)))
+                line = [*line, step]
+                if not (killed and left == 0):
+                    prune(written, "this", keep)
+                    line = line[-keep:]
+                    assert names(folder) == [f"step_{kept}" for kept in line if kept]
+                assert find_checkpoint(NEWEST, folder) == unfinished(folder) == written
 
 
 def test_another_runs_and_what_cannot_be_read_go(tmp_path: Path) -> None:
@@ -108,10 +127,32 @@ def test_one_that_is_cut_off_while_it_goes_is_not_left_half(
 
 def test_the_newest_is_the_last_written_also_beside_a_line_left_behind(tmp_path: Path) -> None:
     """As where a run resumed from before them was ended before it could take them away."""
-    for step, written in ((2, 20.0), (4, 40.0), (6, 60.0), (3, 70.0)):
-        stored(tmp_path, step, written=written)
+    for step, clock in ((2, 20.0), (4, 40.0), (6, 60.0), (3, 10.0)):
+        stored(tmp_path, step, clock=clock)
     assert names(tmp_path) == ["step_2", "step_4", "step_6", "step_3"]
     assert find_checkpoint(NEWEST, tmp_path) == unfinished(tmp_path) == tmp_path / "step_3"
+    prune(stored(tmp_path, 5, clock=0.0), "this", 4)
+    assert names(tmp_path) == ["step_2", "step_3", "step_5"], "4 and 6 were left behind"
+
+
+def test_the_first_of_a_new_run_is_newer_than_all_of_an_earlier(tmp_path: Path) -> None:
+    for step in (7, 8):
+        stored(tmp_path, step, run="earlier", clock=90.0)
+    stored(tmp_path, 1, clock=10.0)
+    assert names(tmp_path) == ["step_7", "step_8", "step_1"]
+
+
+def test_those_of_before_they_were_counted_follow_their_place(tmp_path: Path) -> None:
+    """Their states say when they were written instead, which is passed over."""
+    for step in (10, 9, 8):
+        path = stored(tmp_path, step, number=0)
+        state = json.loads((path / STATE).read_text(encoding="utf-8"))
+        del state["number"]
+        write_json(path / STATE, state | {"written": 1.7e9 - step})
+        write_text(path / SEAL, sha256_file(path / STATE) + "\n")
+    assert names(tmp_path) == ["step_8", "step_9", "step_10"]
+    prune(stored(tmp_path, 9), "this", 2)
+    assert names(tmp_path) == ["step_8", "step_9"]
 
 
 def test_only_those_that_can_be_resumed_are_offered(tmp_path: Path) -> None:
@@ -165,6 +206,8 @@ def test_a_checkpoint_has_the_modes_that_the_umask_leaves(
 def test_writing_the_same_one_again_takes_its_place(write: Callable[[int], Path]) -> None:
     first, second = write(1), write(2)
     assert names(first.parent) == ["step_1", "step_2"]
+    assert [stored_state(path).number for path in (first, second)] == [1, 2]
     assert write(1) == first
+    assert stored_state(first).number == 3
     assert names(first.parent) == ["step_1"], "step_2 is of the line left behind"
     assert [path.name for path in second.parent.iterdir()] == ["step_1"]

@@ -8,11 +8,14 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from distillery_core.errors import UserError
 from distillery_core.student.whole_folder import (
     clear_away,
     copy_files,
@@ -76,6 +79,72 @@ def test_a_kill_between_the_two_renames_is_mended(tmp_path: Path) -> None:
     model.rename(previous_of(model))
     recover(model)
     assert (held(model), names(tmp_path)) == ("old", ["model"])
+
+
+@pytest.mark.parametrize(("times", "fails"), [(3, False), (10_000, True)])
+def test_a_reader_that_puts_the_old_one_back_does_not_end_the_swap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, fails: bool
+) -> None:
+    """It looked between the two renames, and took them for cut off."""
+    model = folder(tmp_path / "model", "old")
+    rename, left = Path.rename, times
+
+    def then_a_reader_looks(path: Path, target: Path) -> Path:
+        nonlocal left
+        renamed = rename(path, target)
+        if path == model and left:
+            left -= 1
+            recover(model)
+        return renamed
+
+    monkeypatch.setattr(Path, "rename", then_a_reader_looks)
+    raised = pytest.raises(OSError, match="not empty") if fails else nullcontext()
+    with raised, fresh_folder(model) as fresh:
+        copy_files(folder(tmp_path / "source", "new"), fresh)
+        put_in_place(fresh, model)
+    assert held(model) == ("old" if fails else "new")
+    assert names(tmp_path) == ["model", "source"]
+
+
+def test_readers_and_a_writer_do_not_end_each_other(tmp_path: Path) -> None:
+    model = folder(tmp_path / "model", "0")
+    ended, failed = threading.Event(), list[OSError]()
+
+    def read() -> None:
+        while not ended.is_set():
+            try:
+                recover(model)
+            except OSError as error:
+                failed.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    try:
+        for number in range(1, 201):
+            with fresh_folder(model) as fresh:
+                copy_files(folder(tmp_path / "source" / str(number), str(number)), fresh)
+                put_in_place(fresh, model)
+            assert held(model) == str(number)
+    finally:
+        ended.set()
+        for reader in readers:
+            reader.join()
+    assert failed == []
+    assert names(tmp_path) == ["model", "source"]
+
+
+def test_one_that_cannot_be_put_back_is_said_and_a_reader_sees_none(tmp_path: Path) -> None:
+    from distillery_core.student.predict import load_model
+
+    model = tmp_path / "model"
+    folder(previous_of(model), "old")
+    model.symlink_to(tmp_path / "gone")
+    with pytest.raises(OSError, match="Not a directory"):
+        recover(model)
+    with pytest.raises(UserError, match="no such model folder"):
+        load_model(model)
+    assert held(previous_of(model)) == "old"
 
 
 def test_copying_onto_a_full_disk_ends_with_the_systems_own_error(tmp_path: Path) -> None:
