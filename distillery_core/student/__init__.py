@@ -13,6 +13,7 @@ auto.py           what `auto` comes to            arrangement.py      packed, pa
 container.py      memory that a container leaves  tolerances.py       what counts as the same
 without_effect.py asked for and not read
 beginning.py      a run before its first step     run.py              what its epochs share
+run_articles.py   its articles, and their weights
 training.py       the loop, top to bottom         training_step.py    one step of it
 evaluating.py     each epoch's metrics            memory.py           memory that runs out
 optimisation.py   optimizer, schedule, movement   selection.py        which epoch is kept

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 
@@ -16,12 +15,10 @@ from distillery_core.filters.filter import Filter
 from distillery_core.student.arrangement import Arrangement, arrange
 from distillery_core.student.auto import Decided, decide
 from distillery_core.student.batches import MEGA_BATCHES
-from distillery_core.student.data import TextEncoder
 from distillery_core.student.dataset_check import CheckedDataset
 from distillery_core.student.device import pick_device, pick_precision, started_fewer
 from distillery_core.student.flops import peak_flops, train_flops
 from distillery_core.student.lora import add_adapters, refuse_missing
-from distillery_core.student.metrics import Array
 from distillery_core.student.model_card import card_for
 from distillery_core.student.model_factory import (
     Built,
@@ -40,7 +37,13 @@ from distillery_core.student.peak import Peak
 from distillery_core.student.plan import Choice, choose
 from distillery_core.student.record import RunFacts
 from distillery_core.student.resuming import checkpoint_of
-from distillery_core.student.run import MODEL_FOLDER, Run, Say, Scored
+from distillery_core.student.run import MODEL_FOLDER, Run, Say
+from distillery_core.student.run_articles import (
+    Articles,
+    loss_weights,
+    read_articles,
+    say_longest_alone,
+)
 from distillery_core.student.selection import Selection
 from distillery_core.student.settings import Precision, TrainSettings
 from distillery_core.student.shape import Shape, describe_model
@@ -115,8 +118,8 @@ def begin(
     built = _built(decided, filter, choice, accelerator.device)
     shape = describe_model(built.model)
     job = _Job(filter, dataset, settings, accelerator, threads, choice, shape, built)
-    articles = _articles(job)
-    _say_longest_alone(settings, articles.lengths, say)
+    articles = read_articles(filter, dataset, settings, built.tokenizer)
+    say_longest_alone(settings, articles.lengths, say)
     start_head_at_means(built.model, articles.train.split.labels.mean(axis=0).tolist())
     plain = _adapted(built, decided, choice)
     pieces = arrange(decided, choice.micro_tokens, plain, accelerator)
@@ -135,7 +138,7 @@ def _refuse_what_is_not_there(settings: TrainSettings, processes: int) -> None:
 def _run(
     job: _Job,
     model_dir: Path,
-    articles: _Articles,
+    articles: Articles,
     pieces: Arrangement,
     trained: _Trained,
     identity: dict[str, Any],
@@ -155,7 +158,7 @@ def _run(
         train=articles.train,
         val=articles.val,
         shown=articles.shown,
-        loss_weights=_loss_weights(job.filter, articles.train, settings.high_score_weight),
+        loss_weights=loss_weights(job.filter, articles.train, settings.high_score_weight),
         lengths=articles.lengths,
         may_pad=pieces.may_pad,
         packed=pieces.packed,
@@ -222,42 +225,6 @@ def _adapted(built: Built, settings: TrainSettings, choice: Choice) -> Any:
 
 
 @dataclass(frozen=True)
-class _Articles:
-    """Both splits as tokens; `lengths` are the training articles', `shown` those of them that are
-    evaluated every epoch."""
-
-    encoder: TextEncoder
-    train: Scored
-    val: Scored
-    shown: Scored
-    lengths: list[int]
-
-
-def _articles(job: _Job) -> _Articles:
-    settings, data = job.settings, job.dataset
-    encoder = TextEncoder(job.built.tokenizer, job.filter.config.text, settings.max_length)
-    train, val = (
-        Scored.of(job.filter, encoder.encode_examples(examples, settings.cache_dir), examples)
-        for examples in (data.train, data.val)
-    )
-    lengths = [len(article) for article in train.split.articles]
-    evaluated = train_evaluated(len(lengths), settings.train_eval_articles)
-    shown = fixed_subset(len(lengths), evaluated, settings.seed)
-    return _Articles(encoder, train, val, train.take(shown), lengths)
-
-
-def _say_longest_alone(settings: TrainSettings, lengths: Sequence[int], say: Say) -> None:
-    """An article is computed whole, however few tokens were named."""
-    named, longest = settings.micro_batch_tokens, max(lengths)
-    if named and named < longest:  # 0 asks for one at a time
-        longer = sum(length > named for length in lengths)
-        say(
-            f"More than {named} tokens at a time: {longer} of {len(lengths)} articles are longer "
-            f"and are computed one at a time, of up to {longest} tokens"
-        )
-
-
-@dataclass(frozen=True)
 class _Trained:
     """The model, `plain` and as accelerate prepared it, with what changes its weights; `start` is
     how they were before the first step."""
@@ -290,7 +257,7 @@ def _head_names(plain: Any, built: Built) -> frozenset[str]:
     return frozenset(name for name in names if not (built.by_mean and ".pooler." in name))
 
 
-def _flops(job: _Job, articles: _Articles, pieces: Arrangement) -> float:
+def _flops(job: _Job, articles: Articles, pieces: Arrangement) -> float:
     """Model FLOPs of an epoch."""
     return train_flops(
         job.shape,
@@ -309,27 +276,7 @@ def _with_peak(facts: RunFacts) -> RunFacts:
     return replace(facts, peak=Peak(one * facts.processes, of))
 
 
-def _loss_weights(filter: Filter, train: Scored, high: float) -> Array:
-    """1, or `high` from the operating point up, scaled to a mean of 1."""
-    weights = np.where(train.overall >= filter.operating_point, high, 1.0)
-    scaled: Array = (weights / weights.mean()).astype(np.float32)
-    return scaled
-
-
-def train_evaluated(articles: int, asked: int | None) -> int:
-    """How many training articles are evaluated each epoch: as asked, or a fifth in 100-500."""
-    return min(articles, min(max(articles // 5, 100), 500) if asked is None else asked)
-
-
-def fixed_subset(articles: int, size: int, seed: int) -> list[int]:
-    """The training articles that are evaluated each epoch, the same ones every time."""
-    chosen: list[int] = np.random.default_rng(seed).permutation(articles)[:size].tolist()
-    return sorted(chosen)
-
-
-def _facts(
-    job: _Job, articles: _Articles, pieces: Arrangement, trained_parameters: int
-) -> RunFacts:
+def _facts(job: _Job, articles: Articles, pieces: Arrangement, trained_parameters: int) -> RunFacts:
     asked = job.settings.warmup_steps
     return RunFacts(
         filter=job.filter,

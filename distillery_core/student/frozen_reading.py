@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from distillery_core.dataset.rows import Example
 from distillery_core.filters.filter import Filter
 from distillery_core.student.auto import pooling_of, refuse_flex_on_a_cpu
-from distillery_core.student.beginning import fixed_subset, train_evaluated
 from distillery_core.student.dataset_check import CheckedDataset
 from distillery_core.student.device import pick_device
 from distillery_core.student.frozen_base import FrozenBase
 from distillery_core.student.frozen_features import Features, Kind
 from distillery_core.student.model_factory import refuse_too_long
 from distillery_core.student.run import Say, Scored
+from distillery_core.student.run_articles import fixed_subset, train_evaluated
 from distillery_core.student.selection import Selection
 from distillery_core.student.settings import FrozenHead, TrainSettings
 from distillery_core.student.shape import base_config
