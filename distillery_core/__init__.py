@@ -7,7 +7,7 @@ scoring   student    labelling  dataset  verdicts   oracle     filters    agreem
 tracking.py  runs in MLflow               model_registry.py  the promoted model in MLflow
 content.py   a project's, then shipped files
 fence.py     untrusted text in a prompt   yaml_source.py  YAML into models, mistakes with lines
-files.py     hashes, atomic writes        types.py  errors.py  version.py  what all share
+files.py     hashes, atomic writes        types.py  errors.py  out_of_memory.py  version.py
 """
 
 from __future__ import annotations

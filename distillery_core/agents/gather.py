@@ -96,9 +96,9 @@ def gather(
             asked for cannot be compared.
     """
     dataset = _open_dataset(filter, data_dir)
+    _check_model(filter, model_dir)
     records = record_dir or model_dir.parent
     record = read_records(records / HISTORY, records / METADATA)
-    _check_model(filter, model_dir)
     tracker.open()
     progress(0, None, "predicting validation and test")
     scored = _score(model_dir, dataset.splits, threads)

@@ -15,6 +15,7 @@ import typer.main
 from distillery_core.cli.app import Interrupted, app
 from distillery_core.cli.console import print_error
 from distillery_core.errors import EXIT_USER_ERROR, CheckFailed, DistilleryError
+from distillery_core.out_of_memory import is_out_of_memory, other_cause
 
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, what a shell reports for a command that Ctrl-C ended."""
@@ -124,8 +125,9 @@ def _outside(error: BaseException) -> int:
 
 
 def _machine_refusal(error: BaseException) -> str | None:
-    if _lacks_memory(error):
-        return f"{_MEMORY_FULL}{_NOEXEC if _UNMAPPED in str(error) else ''}"
+    if is_out_of_memory(error):
+        cause = other_cause(error)
+        return f"{_MEMORY_FULL}\n  -> or it is {cause}" if cause else _MEMORY_FULL
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         if error.errno in _FULL:
@@ -137,17 +139,6 @@ def _machine_refusal(error: BaseException) -> str | None:
     return None
 
 
-def _lacks_memory(error: BaseException) -> bool:
-    """Whether memory ran out; torch says so in a RuntimeError, the loader of a library's files in
-    an ImportError."""
-    if isinstance(error, MemoryError):
-        return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    told = isinstance(error, (RuntimeError, ImportError))
-    return told and any(words in str(error).lower() for words in _NO_MEMORY)
-
-
 def _database_refusal(message: str) -> str | None:
     if "is full" in message:
         return _DISK_FULL
@@ -156,17 +147,11 @@ def _database_refusal(message: str) -> str | None:
     return None
 
 
-_UNMAPPED = "failed to map segment"
-_NO_MEMORY = (
-    *("allocate memory", "not enough memory", "out of memory"),
-    *("bad_alloc", "can't start new thread", _UNMAPPED),
-)
 _MEMORY_FULL = (
     "memory ran out; what was finished before is kept"
     "\n  -> end other programs, or raise the limit (ulimit -v or -u, or the container's), and run "
     "the same command again"
 )
-_NOEXEC = "\n  -> or it is a library on a disk that is mounted noexec"
 _DISK_FULL = (
     "the disk is full; what was finished before is kept"
     "\n  -> free some space and run the same command again, it goes on from there"

@@ -12,9 +12,9 @@ from typing import Literal
 import torch
 
 from distillery_core.errors import UserError
+from distillery_core.out_of_memory import is_out_of_memory, other_cause
 from distillery_core.student.data import Encoded
 
-_CPU_WORDS = ("can't allocate memory", "not enough memory")
 _NAMED = 8
 
 Part = Literal["piece", "update", "evaluation"]
@@ -25,13 +25,6 @@ _WHEN: dict[Part, str] = {
 }
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or on a CPU."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in _CPU_WORDS)
-
-
 @contextmanager
 def memory_named(named: Callable[[], UserError]) -> Iterator[None]:
     """What runs out of memory in the block ends in this error, with its own as the cause."""
@@ -40,7 +33,13 @@ def memory_named(named: Callable[[], UserError]) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise named() from error
+        raise _with_doubt(named(), error) from error
+
+
+def _with_doubt(named: UserError, error: BaseException) -> UserError:
+    cause = other_cause(error)
+    hint = f"{named.hint}; or it is {cause}" if cause else named.hint
+    return UserError(named.what, where=named.where, hint=hint)
 
 
 def out_of_memory(

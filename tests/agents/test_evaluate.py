@@ -157,6 +157,12 @@ def test_a_missing_or_damaged_record_is_the_users_to_mend(
         _evaluate(trained, copy)
 
 
+def test_a_folder_that_is_not_there_is_told_as_the_models(trained: Trained, copy: Path) -> None:
+    shutil.rmtree(copy)
+    with pytest.raises(UserError, match="no such model folder"):
+        _evaluate(trained, copy)
+
+
 def test_a_leak_is_found_in_the_files_whatever_the_manifest_says(
     trained: Trained, copy: Path, tmp_path: Path
 ) -> None:

@@ -38,6 +38,7 @@ CASES: list[tuple[BaseException, int, str]] = [
     (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 2, "error: memory"),
     (RuntimeError("std::bad_alloc"), 2, "error: memory ran out"),
     (RuntimeError("can't start new thread"), 2, "error: memory ran out"),
+    (RuntimeError("could not execute a primitive"), 2, "error: memory ran out"),
     (sqlite3.OperationalError("database or disk is full"), 2, "error: the disk is full"),
     (sqlite3.OperationalError("attempt to write a readonly database"), 2, "error: .distillery"),
     (UserError("\x1b[2J gone", "t"), 2, "error: t: \\u001b[2J gone\n"),

@@ -15,10 +15,11 @@ from transformers import BertConfig, BertModel
 
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
+from distillery_core.out_of_memory import is_out_of_memory
 from distillery_core.student.data import Encoded
 from distillery_core.student.memory import (
-    is_out_of_memory,
     largest_that_fits,
+    memory_named,
     out_of_memory,
 )
 from distillery_core.student.settings import TrainSettings
@@ -151,6 +152,17 @@ def test_what_counts_as_running_out() -> None:
     assert is_out_of_memory(caught.value)
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert not is_out_of_memory(RuntimeError("shapes differ"))
+
+
+def test_a_message_of_several_faults_is_taken_for_memory_and_the_doubt_is_told() -> None:
+    named = UserError("out of memory at step 1", where="memory", hint="--batch-size auto")
+    with pytest.raises(UserError) as caught, memory_named(lambda: named):
+        raise RuntimeError("could not create a primitive")
+    assert caught.value.hint == (
+        "--batch-size auto; or it is a fault of oneDNN, which says no more than "
+        '"could not create a primitive"'
+    )
+    assert isinstance(caught.value.__cause__, RuntimeError)
 
 
 def test_the_largest_that_fits() -> None:
