@@ -16,12 +16,14 @@ from torch.utils.data import DataLoader, Sampler
 from train_setup import Material
 from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
+from distillery_core.student.allocation import memory_kept
 from distillery_core.student.batches import epoch_batches
 from distillery_core.student.beginning import begin, open_accelerator
 from distillery_core.student.data import Encoded, EncodedSplit, TextEncoder
 from distillery_core.student.flops import train_flops
+from distillery_core.student.head_init import start_head_at_means
 from distillery_core.student.metrics import Array
-from distillery_core.student.model_factory import build, quiet_transformers, start_head_at_means
+from distillery_core.student.model_factory import build, quiet_transformers
 from distillery_core.student.optimisation import warmup_used
 from distillery_core.student.predict import Predictions, forward
 from distillery_core.student.record import EpochRecord
@@ -61,10 +63,11 @@ class Measured:
 
 def ours(material: Material, settings: TrainSettings) -> Measured:
     """Our own loop, as `distillery train` runs it."""
-    run = begun(material, settings)
-    started = time.process_time()
-    records = list(passes(run))
-    cpu_s = time.process_time() - started
+    with memory_kept():
+        run = begun(material, settings)
+        started = time.process_time()
+        records = list(passes(run))
+        cpu_s = time.process_time() - started
     tokens = sum(record.tokens for record in records)
     processed = sum(record.tokens / (1 - record.padding_waste) for record in records)
     return Measured(

@@ -317,7 +317,9 @@ class Training(Strict):
     `best_by` chooses the epoch that is kept (auto: spearman for needle filters, else mae);
     `high_score_weight` is the weight in the loss of articles from the lowest tier of interest up;
     `pooling` is what the head of a BERT base reads (auto: what the base was pretrained for);
-    `dropout: null` keeps the base's own.
+    `head_init` is how the head begins (ridge: fitted to the base before the first step);
+    `dropout: null` keeps the base's own; `r_drop` is the weight in the loss of how far an article's
+    scores lie apart under two draws of it.
     """
 
     backend: str = "transformers"
@@ -336,7 +338,9 @@ class Training(Strict):
     schedule: Literal["linear", "cosine"] = "linear"
     patience: int | None = Field(default=None, ge=1)
     pooling: Literal["auto", "first", "mean"] = "auto"
+    head_init: Literal["means", "ridge"] = "means"
     dropout: float | None = Field(default=0.0, ge=0, lt=1)
+    r_drop: float = Field(default=0.0, ge=0)
     best_by: Literal["auto", "mae", "spearman", "recall"] = "auto"
     high_score_weight: float = Field(default=1.0, gt=0)
 

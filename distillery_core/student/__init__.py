@@ -13,9 +13,10 @@ auto.py           what `auto` comes to            arrangement.py      packed, pa
 container.py      memory that a container leaves  tolerances.py       what counts as the same
 without_effect.py asked for and not read
 beginning.py      a run before its first step     run.py              what its epochs share
-run_articles.py   its articles, and their weights
+run_articles.py   its articles, and their weights head_init.py        the head before the first step
 training.py       the loop, top to bottom         training_step.py    one step of it
 evaluating.py     each epoch's metrics            memory.py           memory that runs out
+allocation.py     freed memory, kept
 optimisation.py   optimizer, schedule, movement   selection.py        which epoch is kept
 lora.py           adapters, and merging them      metrics.py finding.py  how far off, what is found
 run_state.py checkpoint_tensors.py run_checkpoint.py checkpoint_folder.py checkpoint_files.py

@@ -18,6 +18,7 @@ from distillery_core.student.batches import MEGA_BATCHES
 from distillery_core.student.dataset_check import CheckedDataset
 from distillery_core.student.device import pick_device, pick_precision, started_fewer
 from distillery_core.student.flops import peak_flops, train_flops
+from distillery_core.student.head_init import fit_head_first, fits_first, start_head_at_means
 from distillery_core.student.lora import add_adapters, refuse_missing
 from distillery_core.student.model_card import card_for
 from distillery_core.student.model_factory import (
@@ -25,7 +26,6 @@ from distillery_core.student.model_factory import (
     build,
     checkpoint_gradients,
     compute_head_in_float32,
-    start_head_at_means,
 )
 from distillery_core.student.optimisation import (
     StartingPoint,
@@ -124,7 +124,7 @@ def begin(
     plain = _adapted(built, decided, choice)
     pieces = arrange(decided, choice.micro_tokens, plain, accelerator)
     identity = _identity(job, plain, pieces)
-    trained = _trained(job, plain)
+    trained = _trained(job, plain, articles, say)
     return _run(job, output_dir / MODEL_FOLDER, articles, pieces, trained, identity)
 
 
@@ -237,9 +237,16 @@ class _Trained:
     start: StartingPoint
 
 
-def _trained(job: _Job, plain: Any) -> _Trained:
+def _trained(job: _Job, plain: Any, articles: Articles, say: Say) -> _Trained:
     settings, accelerator = job.settings, job.accelerator
     start = StartingPoint.of(plain)
+    if fits_first(settings):
+        pad_token_id, split = articles.encoder.pad_token_id, articles.train.split
+        fitted = fit_head_first(
+            plain, split, settings, pad_token_id, accelerator.device, job.precision
+        )
+        if fitted:
+            say(f"Head: begins as a ridge regression on {fitted:,} training articles")
     if settings.fsdp:
         shard(plain, int(accelerator.num_processes), accelerator.device)
     optimizer, names = make_optimizer(plain, _head_names(plain, job.built), settings)
@@ -259,7 +266,7 @@ def _head_names(plain: Any, built: Built) -> frozenset[str]:
 
 def _flops(job: _Job, articles: Articles, pieces: Arrangement) -> float:
     """Model FLOPs of an epoch."""
-    return train_flops(
+    return job.settings.draws * train_flops(
         job.shape,
         articles.lengths,
         frozen_base=job.choice.method != "full",

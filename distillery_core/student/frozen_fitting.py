@@ -12,6 +12,7 @@ from torch import Tensor
 from distillery_core.student.frozen_heads import MlpHead, fit_mlp, fit_ridge
 from distillery_core.student.frozen_reading import FrozenRun
 from distillery_core.student.frozen_record import Course
+from distillery_core.student.head_init import put
 from distillery_core.student.headed import HeadedModel
 from distillery_core.student.model_factory import output_layer
 from distillery_core.student.optimisation import StartingPoint
@@ -34,12 +35,8 @@ def _ridge(run: FrozenRun, course: Course) -> Fit:
     model.requires_grad_(False)
     layer.requires_grad_(True)
     start = StartingPoint.of(model)
-    has_bias = layer.bias is not None
-    head = fit_ridge(known, labels, intercept=has_bias, seed=run.settings.seed)
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(head.weight))
-        if has_bias:
-            layer.bias.copy_(torch.from_numpy(head.bias))
+    head = fit_ridge(known, labels, intercept=layer.bias is not None, seed=run.settings.seed)
+    put(layer, head)
     seconds = time.monotonic() - began
     predictions = head(known)
     loss = float(np.square(predictions - labels).mean())

@@ -39,13 +39,26 @@ class LinearHead:
         predictions: Array = features.astype(np.float64) @ self.weight.T + self.bias
         return predictions
 
+    @property
+    def slope(self) -> float:
+        """By how much a score changes at most for a change of the features of length 1."""
+        return float(np.linalg.norm(self.weight, axis=1).max())
 
-def fit_ridge(features: Array, labels: Array, *, intercept: bool, seed: int) -> LinearHead:
+
+def fit_ridge(
+    features: Array,
+    labels: Array,
+    *,
+    intercept: bool,
+    seed: int,
+    steepest: float = math.inf,
+) -> LinearHead:
     """Ridge regression, its strength by 5-fold cross-validation on the training articles.
 
     Args:
         features: [articles, width]; labels: [articles, outputs].
         intercept: whether the head has a bias; without one the labels are not centred either.
+        steepest: strengths whose head has a larger `slope` are left out, unless all have.
     """
     folds = np.random.default_rng(seed).permutation(len(features)) % min(FOLDS, len(features))
     errors = dict.fromkeys(ALPHAS, 0.0)
@@ -53,8 +66,9 @@ def fit_ridge(features: Array, labels: Array, *, intercept: bool, seed: int) -> 
         inside, outside = folds != fold, folds == fold
         for alpha, head in _path(features[inside], labels[inside], intercept):
             errors[alpha] += float(np.abs(head(features[outside]) - labels[outside]).sum())
-    best = min(errors, key=lambda alpha: errors[alpha])
-    return next(head for alpha, head in _path(features, labels, intercept) if alpha == best)
+    heads = [head for _, head in _path(features, labels, intercept)]
+    flat = [head for head in heads if head.slope <= steepest]
+    return min(flat or heads[-1:], key=lambda head: errors[head.alpha])
 
 
 def _path(features: Array, labels: Array, intercept: bool) -> Iterator[tuple[float, LinearHead]]:

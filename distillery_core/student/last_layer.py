@@ -1,8 +1,8 @@
 """The last layer, computed for nothing but the tokens that the head reads.
 
-Behind its attention a layer takes each token by itself, and of the last layer the head reads one
-token an article: the other rows change no score and no gradient. In a base of six layers that is an
-eighth of the work (docs/decisions/0012).
+But for the keys and values of its attention a layer takes each token by itself, and of the last
+layer the head reads one token an article: the other rows change no score and no gradient. In a base
+of six layers that is an eighth of the work (docs/decisions/0012).
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-_BY_TOKEN = (("self_attn.o_proj", "mlp"), ("attention.output", "intermediate", "output"))
-"""What stands behind attention: in the layers of decoders, and in BERT's."""
+_BY_TOKEN = (
+    ("self_attn.q_proj", "self_attn.o_proj", "mlp"),
+    ("attention.self.query", "attention.output", "intermediate", "output"),
+)
+"""What takes each token by itself and is wanted of the tokens that the head reads: what they ask
+attention, and what stands behind it. In the layers of decoders, and in BERT's."""
 
 
 def parts_by_token(body: Any) -> Sequence[nn.Module]:

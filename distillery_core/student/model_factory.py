@@ -141,7 +141,8 @@ def head_modules(model: Any) -> list[str]:
 
 
 def output_layer(model: Any) -> Any:
-    """The last linear layer of the head, which gives the scores."""
+    """The last linear layer of the head, which gives the scores; inside adapters the one of its
+    two copies that is trained."""
     outputs = model.config.num_labels
     linear = [
         module
@@ -149,7 +150,7 @@ def output_layer(model: Any) -> Any:
         for module in [model.get_submodule(name)]
         if isinstance(module, torch.nn.Linear) and module.out_features == outputs
     ]
-    return linear[-1]
+    return max(enumerate(linear), key=lambda one: (one[1].weight.requires_grad, one[0]))[1]
 
 
 def _without_autocast(forward: Any) -> Any:
@@ -294,21 +295,6 @@ def set_padding(model: Any, tokenizer: Any) -> None:
     tokenizer.padding_side = "right"
     model.config.pad_token_id = tokenizer.pad_token_id
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
-
-
-def start_head_at_means(model: Any, means: Sequence[float]) -> bool:
-    """Set the head's bias to the mean training labels, so that step one need not learn the scale.
-
-    Returns:
-        False where the head has no bias (decoder bases): nothing was changed.
-    """
-    linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
-    head = [m for m in linear if m.out_features == len(means)][-1:]
-    if not head or head[0].bias is None:
-        return False
-    with torch.no_grad():
-        head[0].bias.copy_(torch.as_tensor(means, dtype=head[0].bias.dtype))
-    return True
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def _sized(
 ) -> Choice:
     """The most tokens at a time that fit; memory grows evenly with them."""
     memory = _memory_by_tokens(shape, settings, target, method, checkpointing)
-    one = settings.max_length
+    one = settings.max_length * settings.draws
     empty, single = memory(0).total, memory(one).total
     room = int((target.memory - empty) / ((single - empty) / one))
     tokens = min(room, _most_tokens(shape, settings, target, method)) if room >= one else 0
@@ -181,7 +181,7 @@ def packs(shape: Shape, settings: TrainSettings, target: Target) -> bool:
 
 def _most_tokens(shape: Shape, settings: TrainSettings, target: Target, method: Method) -> int:
     """Padded tokens that are computed at a time where memory does not matter."""
-    one = settings.max_length
+    one = settings.max_length * settings.draws
     packed = packs(shape, settings, target) and method != "frozen"
     on_cpu = CPU_PACKED_TOKENS if packed else CPU_MICRO_TOKENS
     usual = GPU_MICRO_TOKENS if target.is_gpu else on_cpu
@@ -260,7 +260,7 @@ class Plan:
             reads_one=packs(self.shape, self.settings, self.target) and not choice.checkpointing,
         )
         again = 2.0 * self.shape.linear * self.work.tokens if choice.checkpointing else 0.0
-        return self.settings.epochs * (epoch + again)
+        return self.settings.epochs * self.settings.draws * (epoch + again)
 
     def hours(self, choice: Choice) -> float | None:
         """Estimated time of all epochs; None for a device of unknown speed, or without room.

@@ -139,8 +139,8 @@ class Run:
 
     def cut(self, share: Sequence[int]) -> list[list[int]]:
         """A share of a batch in pieces that are computed at a time."""
+        tokens = self.micro_tokens // self.settings.draws
         if self.packed:
-            return packs(share, self.lengths, self.micro_tokens)
-        return micro_batches(
-            share, self.lengths, self.micro_tokens, self.may_pad, self.micro_articles
-        )
+            return packs(share, self.lengths, tokens)
+        articles = max(1, self.micro_articles // self.settings.draws)
+        return micro_batches(share, self.lengths, tokens, self.may_pad, articles)

@@ -16,6 +16,7 @@ Method = Literal["auto", "full", "lora", "qlora", "frozen"]
 FrozenHead = Literal["ridge", "mlp"]
 BestBy = Literal["auto", "mae", "spearman", "recall"]
 Pooling = Literal["auto", "first", "mean"]
+HeadInit = Literal["means", "ridge"]
 
 HOW_NOT_WHAT = frozenset(
     {"device", "threads", "checkpoint_dir", "checkpoint_every", "keep", "resume", "cache_dir"}
@@ -72,8 +73,14 @@ class TrainSettings:
         dropout: hidden and attention dropout; None keeps the base model's own. 0 is the default
             because dropout costs time: packed on a CPU, MiniLM with its own 0.1 takes 1.5 times as
             long as without (docs/benchmarks.md).
+        r_drop: weight in the loss of how far apart an article comes out when it is computed twice
+            with other dropout (R-Drop, arXiv 2106.14448); 0 computes it once. A step takes twice
+            the time.
         pooling: what the head of a BERT base reads, the first token or the mean of all; auto is
             what the base was pretrained for (mean_pooling.py). Other bases have their own way.
+        head_init: how the head begins: random at the means of the labels, or as a ridge regression
+            on what the base makes of the articles (docs/decisions/0018), which helps where there
+            are many of them. Not with `fsdp`.
         precision: of the training arithmetic (weights, head, loss and evaluation stay float32);
             auto is bf16 where the device has bf16 instructions.
         attention: transformers' attention implementation; auto is flash_attention_2 where that
@@ -127,7 +134,9 @@ class TrainSettings:
     schedule: Schedule = "linear"
     max_grad_norm: float = 1.0
     dropout: float | None = 0.0
+    r_drop: float = 0.0
     pooling: Pooling = "auto"
+    head_init: HeadInit = "means"
     precision: Precision = "auto"
     attention: str = "auto"
     method: Method = "auto"
@@ -169,6 +178,11 @@ class TrainSettings:
         """Articles per optimizer step."""
         return self.batch_size * self.accumulation
 
+    @property
+    def draws(self) -> int:
+        """How often a step computes each article, with other dropout."""
+        return 2 if self.r_drop else 1
+
     def deciding(self) -> dict[str, Any]:
         """The settings that decide what comes out: what a record holds and a resume compares."""
         return {name: value for name, value in asdict(self).items() if name not in HOW_NOT_WHAT}
@@ -198,8 +212,11 @@ class TrainSettings:
         if not 0 <= self.seed < _SEEDS:
             what = f"seed is {self.seed}, it must be from 0 to {_SEEDS - 1}"
             found.append(UserError(what, where="training"))
-        if not 0 <= self.weight_decay < inf:
-            found.append(UserError(f"weight_decay is {self.weight_decay}", where="training"))
+        for name in ("weight_decay", "r_drop"):
+            value = getattr(self, name)
+            if not 0 <= value < inf:
+                what = f"{name} is {value}, it must be a finite number of at least 0"
+                found.append(UserError(what, where="training"))
         for name in ("dropout", "lora_dropout"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
@@ -208,13 +225,20 @@ class TrainSettings:
 
     def _at_odds(self) -> list[UserError]:
         """Settings that cannot both be meant."""
-        if not self.fit_batch or self.micro_batch_tokens is None:
-            return []
-        what = (
-            f"{self.micro_batch_tokens} tokens at a time (--tokens-per-batch) and as many as "
-            "fit (--batch-size auto) are both asked for"
-        )
-        return [UserError(what, "training", "leave one of them out")]
+        found = []
+        if self.fit_batch and self.micro_batch_tokens is not None:
+            what = (
+                f"{self.micro_batch_tokens} tokens at a time (--tokens-per-batch) and as many as "
+                "fit (--batch-size auto) are both asked for"
+            )
+            found.append(UserError(what, "training", "leave one of them out"))
+        if self.head_init == "ridge" and self.fsdp:
+            what = "head_init is ridge, for which no process has the whole base (--fsdp)"
+            found.append(UserError(what, "training", "head_init: means"))
+        if self.r_drop and self.dropout == 0 and self.lora_dropout == 0:
+            what = f"r_drop is {self.r_drop} and dropout 0: both draws would be the same"
+            found.append(UserError(what, "training", "dropout: null takes the base's own"))
+        return found
 
     def _unknown_words(self) -> list[UserError]:
         allowed = {
@@ -226,6 +250,7 @@ class TrainSettings:
             "frozen_head": get_args(FrozenHead),
             "best_by": get_args(BestBy),
             "pooling": get_args(Pooling),
+            "head_init": get_args(HeadInit),
             "attention": ATTENTIONS,
         }
         return [

@@ -12,6 +12,7 @@ import torch
 
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
+from distillery_core.student.allocation import memory_kept
 from distillery_core.student.beginning import begin, open_accelerator
 from distillery_core.student.calibrating import calibrate_saved
 from distillery_core.student.checkpoint import refuse_occupied
@@ -83,7 +84,7 @@ def train(
         frozen = train_frozen(filter, dataset, output_dir, settings, tracker, say)
         return calibrate_saved(frozen, filter, dataset, output_dir, settings, say)
     threads = pick_threads(settings.threads)
-    with cpu_threads(threads):
+    with cpu_threads(threads), memory_kept(not settings.fit_batch):
         _seed(settings.seed)
         accelerator = open_accelerator(settings)
         tracker, progress, say = _told(accelerator, tracker, progress, say)
@@ -216,7 +217,8 @@ def _fit_batch(run: Run, say: Say) -> None:
 
     run.model.train()
     fitting = largest_that_fits(attempt, most)
-    run.compute_at_a_time(fitting * run.lengths[longest[0]], fitting, may_pad=True)
+    at_a_time = fitting * run.settings.draws
+    run.compute_at_a_time(at_a_time * run.lengths[longest[0]], at_a_time, may_pad=True)
     say(f"Batch size: {fitting} articles fit at a time; {most} make a step, as before")
 
 

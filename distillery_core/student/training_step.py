@@ -53,7 +53,7 @@ def _memory_named(
     def named() -> UserError:
         positions = _computed(piece, batch)
         articles = [run.train.split.articles[p] for p in positions]
-        tokens = computed_tokens(run, positions)
+        tokens = run.settings.draws * computed_tokens(run, positions)
         return out_of_memory(run.position.step + 1, articles, len(batch), tokens, part)
 
     return memory_named(named)
@@ -70,14 +70,19 @@ def _gradients_exchanged(run: Run, last: bool) -> AbstractContextManager[Any]:
 
 
 def loss_share(run: Run, piece: Sequence[int], batch: Sequence[int]) -> Tensor:
-    """A piece's part of its batch's loss (MSE, weighed); an empty piece's is 0."""
-    positions = _computed(piece, batch)
+    """A piece's part of its batch's loss (MSE, weighed); an empty piece's is 0.
+
+    Under R-Drop each article is computed twice, and the squared distance of the two is added.
+    """
+    positions, draws = _computed(piece, batch), run.settings.draws
     articles = [run.train.split.articles[p] for p in positions]
-    logits = _logits(run, articles)
     labels = torch.from_numpy(run.train.split.labels[positions]).to(run.device)
     weights = torch.from_numpy(run.loss_weights[positions]).to(run.device)
-    squared = torch.square(logits.float() - labels) * weights[:, None]
-    share = squared.sum() / (len(batch) * labels.shape[1])
+    found = _logits(run, articles * draws).float().reshape(draws, *labels.shape)
+    squared = torch.square(found - labels).mean(dim=0)
+    if draws > 1:
+        squared = squared + run.settings.r_drop * torch.square(found[0] - found[1])
+    share = (squared * weights[:, None]).sum() / (len(batch) * labels.shape[1])
     return share if piece else share * 0.0
 
 
@@ -97,7 +102,7 @@ def _logits(run: Run, articles: Sequence[Encoded]) -> Tensor:
 
 
 def computed_tokens(run: Run, piece: Sequence[int]) -> int:
-    """Tokens that a piece costs, its padding counted."""
+    """Tokens that a piece costs at one draw, its padding counted."""
     if run.packed:
         return sum(run.lengths[p] for p in piece)
     return len(piece) * max((run.lengths[p] for p in piece), default=0)

@@ -79,6 +79,7 @@ def both(
     runs = {
         "full": common,
         "lora": {**common, "method": "lora"},
+        "ridge": {**common, "head_init": "ridge", "learning_rate": 1e-4},
         "fsdp": {**common, "fsdp": True},
     }
     job = {"filter": str(filter_.folder), "data": str(data_dir), "runs": runs}
@@ -125,7 +126,9 @@ def history(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize(("run", "alone"), [("full", "full"), ("lora", "lora"), ("fsdp", "full")])
+@pytest.mark.parametrize(
+    ("run", "alone"), [("full", "full"), ("lora", "lora"), ("ridge", "ridge"), ("fsdp", "full")]
+)
 def test_two_processes_give_the_curve_of_one(
     run: str, alone: str, both: tuple[Path, list[dict[str, Any]]]
 ) -> None:

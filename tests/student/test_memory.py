@@ -105,7 +105,8 @@ def test_batch_size_auto_finds_what_fits_and_keeps_the_steps(
     under_a_limit: tuple[str, list[str]],
 ) -> None:
     _, lines = under_a_limit
-    fitted = next(line for line in lines if line.startswith("Batch size: "))
+    fitted = next((line for line in lines if line.startswith("Batch size: ")), "")
+    assert fitted, lines
     assert int(fitted.split()[2]) in (6, 12, 24, 48)
     assert "96 make a step, as before" in fitted
     assert any(line.startswith("New best validation MAE") for line in lines)

@@ -11,12 +11,12 @@ import torch
 from transformers import AutoTokenizer
 
 from distillery_core.errors import UserError
+from distillery_core.student.head_init import start_head_at_means
 from distillery_core.student.model_factory import (
     build,
     locate,
     quiet_transformers,
     set_padding,
-    start_head_at_means,
 )
 from distillery_core.student.settings import TrainSettings
 
