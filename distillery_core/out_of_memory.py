@@ -22,7 +22,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     torch says so in a RuntimeError, the loader of a library's files in an ImportError.
     """
-    if isinstance(error, MemoryError):
+    # torch's own kind goes by its name: importing torch for it would cost a second.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,6 +33,10 @@ from tests.full_disk import files_of_at_most
 Make = Callable[..., TrainSettings]
 METHODS = {"full": "bert", "lora": "qwen2"}
 """Each with a base."""
+BEGINNINGS: dict[str, dict[str, Any]] = {
+    "full": {},
+    "lora": {"head_init": "ridge", "r_drop": 1.0},
+}
 TIMES = {"seconds", "tokens_per_second", "model_flops_utilisation", "peak_memory_bytes"}
 STEPS = 24
 """96 training articles, 8 a step, 2 epochs."""
@@ -73,7 +78,7 @@ def killed(
             model_name=str(base(family)), max_length=64, epochs=2, batch_size=8,
             learning_rate=5e-3, precision="float32", device="cpu", threads=1, dropout=0.2,
             micro_batch_tokens=300, method=method, checkpoint_every=3,
-            checkpoint_dir=str(root / method / "checkpoints"),
+            checkpoint_dir=str(root / method / "checkpoints"), **BEGINNINGS[method],
         )  # fmt: skip
         found[method] = (settings, root / method / "out", step)
         paths = {"filter": filter_.folder, "data": data_dir, "out": root / method / "out"}
