@@ -171,11 +171,13 @@ def settings_line(settings: TrainSettings, file: str) -> str:
     """Where a student's settings stand, and the most telling of them."""
     dropout = "the base's own" if settings.dropout is None else f"{settings.dropout:g}"
     head_rate = settings.head_learning_rate or settings.learning_rate
+    drawn = f", R-Drop {settings.r_drop:g}" if settings.r_drop else ""
+    head = ", the head begins as a ridge" if settings.head_init == "ridge" else ""
     return (
         f"Settings: `training:` of `{file}`, that is "
         f"{inline_code(settings.model_name)}, {settings.max_length} tokens, {settings.epochs} "
         f"epochs, batches of {settings.effective_batch}, rates {settings.learning_rate:g} (base) "
-        f"and {head_rate:g} (head), dropout {dropout}; {settings.threads} thread."
+        f"and {head_rate:g} (head), dropout {dropout}{drawn}{head}; {settings.threads} thread."
     )
 
 

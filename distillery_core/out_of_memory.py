@@ -20,15 +20,15 @@ _SAID_OF_MORE = {
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on a GPU or on a CPU.
 
-    torch says so in a RuntimeError, the loader of a library's files in an ImportError.
+    torch says so in a RuntimeError, the loader of a library's files in an ImportError or OSError.
     """
     # torch's own kind goes by its name: importing torch for it would cost a second.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno is not None:
         return error.errno == errno.ENOMEM
     told = str(error).lower()
-    tells = isinstance(error, (RuntimeError, ImportError))
+    tells = isinstance(error, (RuntimeError, ImportError, OSError))  # ctypes has no number
     return tells and any(words in told for words in (*_SAID, *_SAID_OF_MORE))
 
 

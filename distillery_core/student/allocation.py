@@ -1,4 +1,4 @@
-"""Memory that a CPU run frees is kept by the process for its next step.
+"""Memory that a run frees on the CPU is kept by the process for its next step.
 
 glibc gives a freed tensor of more than 32 MB back to the kernel, and what is free at the end of its
 heap too. The next step gets it again page by page, each filled with zeros first.
@@ -7,6 +7,7 @@ heap too. The next step gets it again page by page, each filled with zeros first
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ _KEPT = {_MMAP_THRESHOLD: 256 << 20, _TRIM_THRESHOLD: 1 << 30}
 _USUAL = {_MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 64 << 20}
 """What glibc's own thresholds have risen to once a process has freed large tensors."""
 
+_OWN = {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"}
+"""Who sets one of these has thoughts of their own, and keeps them."""
+
 
 @contextmanager
 def memory_kept(wanted: bool = True) -> Iterator[None]:
@@ -29,7 +33,7 @@ def memory_kept(wanted: bool = True) -> Iterator[None]:
     Args:
         wanted: False where memory is short, since what is kept lies in pieces of all sizes.
     """
-    library = _glibc() if wanted else None
+    library = _glibc() if wanted and not _OWN & os.environ.keys() else None
     if library is None:
         yield
         return
@@ -47,4 +51,5 @@ def _glibc() -> Any:
 
 def _set(library: Any, thresholds: dict[int, int]) -> None:
     for name, size in thresholds.items():
-        library.mallopt(name, size)
+        if not library.mallopt(name, size):  # glibc before 2.35 takes no more than the usual
+            library.mallopt(name, _USUAL[name])

@@ -26,6 +26,7 @@ from distillery_core.student.model_factory import (
     build,
     checkpoint_gradients,
     compute_head_in_float32,
+    refuse_no_dropout,
 )
 from distillery_core.student.optimisation import (
     StartingPoint,
@@ -122,6 +123,7 @@ def begin(
     say_longest_alone(settings, articles.lengths, say)
     start_head_at_means(built.model, articles.train.split.labels.mean(axis=0).tolist())
     plain = _adapted(built, decided, choice)
+    refuse_no_dropout(plain, settings)
     pieces = arrange(decided, choice.micro_tokens, plain, accelerator)
     identity = _identity(job, plain, pieces)
     trained = _trained(job, plain, articles, say)
@@ -242,11 +244,8 @@ def _trained(job: _Job, plain: Any, articles: Articles, say: Say) -> _Trained:
     start = StartingPoint.of(plain)
     if fits_first(settings):
         pad_token_id, split = articles.encoder.pad_token_id, articles.train.split
-        fitted = fit_head_first(
-            plain, split, settings, pad_token_id, accelerator.device, job.precision
-        )
-        if fitted:
-            say(f"Head: begins as a ridge regression on {fitted:,} training articles")
+        device, precision = accelerator.device, job.precision
+        fit_head_first(plain, split, settings, pad_token_id, device, precision, say)
     if settings.fsdp:
         shard(plain, int(accelerator.num_processes), accelerator.device)
     optimizer, names = make_optimizer(plain, _head_names(plain, job.built), settings)

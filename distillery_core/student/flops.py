@@ -67,9 +67,9 @@ def train_flops(
             tokens count nothing.
     """
     per_parameter = 4 if frozen_base else 6
-    layers = shape.layers - 1 if reads_one and shape.behind_attention else shape.layers
+    layers = shape.layers - 1 if reads_one and shape.by_token else shape.layers
     per_pair = 12 * layers * shape.hidden * (0.5 if shape.causal else 1.0)
-    behind = shape.behind_attention if reads_one else 0
+    behind = shape.by_token if reads_one else 0
     found = 0.0
     for length in lengths:
         parameters = shape.linear * length - behind * (length - 1)

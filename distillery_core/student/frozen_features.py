@@ -51,9 +51,10 @@ def as_read(settings: TrainSettings, kind: Kind) -> TrainSettings:
     return replace(settings, pooling="first") if kind == "mean" else settings
 
 
-def tokens_at_a_time(device: torch.device) -> int:
-    """Padded tokens that are read at a time."""
-    return CPU_MICRO_TOKENS if device.type == "cpu" else _GPU_TOKENS
+def tokens_at_a_time(device: torch.device, most: int | None = None) -> int:
+    """Padded tokens that are read at a time, `most` unless that is None."""
+    usual = CPU_MICRO_TOKENS if device.type == "cpu" else _GPU_TOKENS
+    return usual if most is None else min(usual, most)
 
 
 def features(
@@ -71,7 +72,8 @@ def features(
     """
     began = time.monotonic()
     stored = stored_features(articles, kind, base_sha256, cache_dir)
-    rows = _computed(model, articles, kind, pad_token_id) if stored is None else stored
+    tokens = tokens_at_a_time(next(model.parameters()).device)
+    rows = computed(model, articles, kind, pad_token_id, tokens) if stored is None else stored
     seconds = time.monotonic() - began
     if stored is None:
         keep(cache_dir, FOLDER, _key(articles, kind, base_sha256), {"features": rows})
@@ -102,12 +104,15 @@ def _key(articles: Sequence[Encoded], kind: Kind, base_sha256: str) -> str:
     return sha256_json(["features 1", kind, base_sha256, tokens])
 
 
-def _computed(model: Any, articles: Sequence[Encoded], kind: Kind, pad_token_id: int) -> Tensor:
+def computed(
+    model: Any, articles: Sequence[Encoded], kind: Kind, pad_token_id: int, tokens: int
+) -> Tensor:
+    """Rows of features, `tokens` padded tokens at a time; nothing is looked up or kept."""
     device = next(model.parameters()).device
     lengths = [len(article) for article in articles]
     rows: list[Tensor] = [torch.empty(0)] * len(articles)
     with torch.inference_mode():
-        for piece in micro_batches(range(len(articles)), lengths, tokens_at_a_time(device)):
+        for piece in micro_batches(range(len(articles)), lengths, tokens):
             batch = pad([articles[p] for p in piece], pad_token_id, device)
             mask = torch.ones_like(batch.input_ids) if batch.mask is None else batch.mask
             read = _mean if kind == "mean" else _read_by_head

@@ -8,16 +8,21 @@ few articles it leaves the base too little to learn from (docs/decisions/0018).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from distillery_core.student.data import EncodedSplit
+from distillery_core.errors import UserError
+from distillery_core.student.batches import micro_batches
+from distillery_core.student.data import Encoded, EncodedSplit
 from distillery_core.student.device import autocast
-from distillery_core.student.frozen_features import features
+from distillery_core.student.frozen_features import computed, tokens_at_a_time
 from distillery_core.student.frozen_heads import FOLDS, LinearHead, fit_ridge
+from distillery_core.student.memory import memory_named, out_of_memory
 from distillery_core.student.model_factory import inside_adapters, output_layer
+from distillery_core.student.run import Say
 from distillery_core.student.run_articles import fixed_subset
 from distillery_core.student.settings import Precision, TrainSettings
 
@@ -58,26 +63,36 @@ def fit_head_first(
     pad_token_id: int,
     device: torch.device,
     precision: Precision,
-) -> int:
+    say: Say,
+) -> None:
     """Put a ridge regression on what the base makes of the training articles into the head.
+
+    It stays as it was where there are too few articles to choose the ridge's strength, or the base
+    gives no numbers, and `say` is told.
 
     Args:
         model: as it will be trained; it is moved to `device`.
 
-    Returns:
-        On how many articles; 0 where there are too few to choose the ridge's strength, or the base
-        gives no numbers, and the head is as it was.
+    Raises:
+        UserError: memory ran out.
     """
     plain = inside_adapters(model)
+    chosen = fixed_subset(len(train.articles), MOST_ARTICLES, settings.seed)
+    if len(chosen) < 2 * FOLDS:
+        say(f"Head: begins at the means, {len(chosen)} training articles are too few for a ridge")
+        return
+    say(f"Head: the base reads {len(chosen):,} training articles for a ridge regression")
     if next(plain.parameters()).device != device:
         model.to(device)
     model.eval()
-    chosen = fixed_subset(len(train.articles), MOST_ARTICLES, settings.seed)
     articles = [train.articles[position] for position in chosen]
-    with autocast(device, precision):
-        read = features(plain, articles, "head", pad_token_id, "", None).rows.numpy()
-    if len(chosen) < 2 * FOLDS or not np.isfinite(read).all():
-        return 0
+    tokens = tokens_at_a_time(device, settings.micro_batch_tokens)
+    named = partial(_too_much_to_read, articles, tokens)
+    with autocast(device, precision), memory_named(named):
+        read = computed(plain, articles, "head", pad_token_id, tokens).numpy()
+    if not np.isfinite(read).all():
+        say("Head: begins at the means, the base gives no numbers")
+        return
     layer = output_layer(plain)
     head = fit_ridge(
         read,
@@ -87,7 +102,13 @@ def fit_head_first(
         steepest=STEEPEST * float(layer.weight.detach().norm(dim=1).max()),
     )
     put(layer, head)
-    return len(chosen)
+
+
+def _too_much_to_read(articles: Sequence[Encoded], tokens: int) -> UserError:
+    """Names the piece of the longest articles, which comes first."""
+    lengths = [len(article) for article in articles]
+    piece = [articles[p] for p in micro_batches(range(len(articles)), lengths, tokens)[0]]
+    return out_of_memory(1, piece, len(articles), len(piece) * len(piece[0]), "head")
 
 
 def put(layer: Any, head: LinearHead) -> None:

@@ -22,7 +22,7 @@ attention, and what stands behind it. In the layers of decoders, and in BERT's."
 
 
 def parts_by_token(body: Any) -> Sequence[nn.Module]:
-    """What stands behind attention in the last layer; nothing where the layer is built in another
+    """What takes each token by itself in the last layer; nothing where that is built in another
     way, or is computed a second time for the backward pass (gradient checkpointing)."""
     layers = getattr(body, "layers", None) or getattr(getattr(body, "encoder", None), "layer", None)
     if not layers or _computes_again(layers[-1]) or _has_experts(layers[-1]):

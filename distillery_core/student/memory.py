@@ -17,11 +17,12 @@ from distillery_core.student.data import Encoded
 
 _NAMED = 8
 
-Part = Literal["piece", "update", "evaluation"]
+Part = Literal["piece", "update", "evaluation", "head"]
 _WHEN: dict[Part, str] = {
     "piece": "at step",
     "update": "in the optimizer's update of step",
     "evaluation": "in the evaluation after step",
+    "head": "as the base read articles for the head, before step",
 }
 
 
@@ -69,7 +70,7 @@ def _less_memory(part: Part, smaller: int | None) -> str:
     """What helps; `smaller` is how many tokens at a time would, None where it is one article."""
     if part == "update":
         return "--method lora, or a smaller base"
-    if part == "evaluation":
+    if part in ("evaluation", "head"):
         fewer = f"--tokens-per-batch {smaller}, also with --resume; " if smaller else ""
         return f"{fewer}a shorter --max-length, or a smaller base"
     if smaller:

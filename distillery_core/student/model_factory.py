@@ -280,6 +280,20 @@ def refuse_too_long(config: Any, settings: TrainSettings) -> None:
         )
 
 
+def refuse_no_dropout(model: Any, settings: TrainSettings) -> None:
+    """Raise a UserError where R-Drop is asked for and nothing in the model drops out."""
+    config = inside_adapters(model).config
+    by_layer = (m.p for m in model.modules() if isinstance(m, torch.nn.Dropout))
+    by_config = (getattr(config, key, None) or 0.0 for key in _DROPOUT_KEYS)
+    if settings.r_drop and not any((*by_layer, *by_config)):
+        raise UserError(
+            f"r_drop is {settings.r_drop}, and the base drops nothing out of itself: both draws "
+            "would be the same",
+            where="training",
+            hint="dropout: 0.1",
+        )
+
+
 def set_padding(model: Any, tokenizer: Any) -> None:
     """Give both the same pad token, so that a batch pools each article's last real token.
 

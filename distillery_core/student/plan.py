@@ -121,7 +121,7 @@ def _sized(
 ) -> Choice:
     """The most tokens at a time that fit; memory grows evenly with them."""
     memory = _memory_by_tokens(shape, settings, target, method, checkpointing)
-    one = settings.max_length * settings.draws
+    one = _at_least(settings, method)
     empty, single = memory(0).total, memory(one).total
     room = int((target.memory - empty) / ((single - empty) / one))
     tokens = min(room, _most_tokens(shape, settings, target, method)) if room >= one else 0
@@ -179,9 +179,14 @@ def packs(shape: Shape, settings: TrainSettings, target: Target) -> bool:
     return shape.packable and attention == FUSED
 
 
+def _at_least(settings: TrainSettings, method: Method) -> int:
+    """Tokens of one article at full length, as often as a step computes it."""
+    return settings.max_length * (1 if method == "frozen" else settings.draws)
+
+
 def _most_tokens(shape: Shape, settings: TrainSettings, target: Target, method: Method) -> int:
     """Padded tokens that are computed at a time where memory does not matter."""
-    one = settings.max_length * settings.draws
+    one = _at_least(settings, method)
     packed = packs(shape, settings, target) and method != "frozen"
     on_cpu = CPU_PACKED_TOKENS if packed else CPU_MICRO_TOKENS
     usual = GPU_MICRO_TOKENS if target.is_gpu else on_cpu

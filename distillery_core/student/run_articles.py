@@ -44,10 +44,10 @@ def read_articles(
 
 
 def say_longest_alone(settings: TrainSettings, lengths: Sequence[int], say: Say) -> None:
-    """An article is computed whole, however few tokens were named."""
-    named, longest = settings.micro_batch_tokens, max(lengths)
+    """An article is computed whole, as often as a step does, however few tokens were named."""
+    named, longest = settings.micro_batch_tokens, settings.draws * max(lengths)
     if named and named < longest:  # 0 asks for one at a time
-        longer = sum(length > named for length in lengths)
+        longer = sum(settings.draws * length > named for length in lengths)
         say(
             f"More than {named} tokens at a time: {longer} of {len(lengths)} articles are longer "
             f"and are computed one at a time, of up to {longest} tokens"

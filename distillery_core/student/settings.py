@@ -235,9 +235,10 @@ class TrainSettings:
         if self.head_init == "ridge" and self.fsdp:
             what = "head_init is ridge, for which no process has the whole base (--fsdp)"
             found.append(UserError(what, "training", "head_init: means"))
-        if self.r_drop and self.dropout == 0 and self.lora_dropout == 0:
+        drops = self.dropout != 0 or self.lora_dropout or self.method == "frozen"
+        if self.r_drop and not drops:
             what = f"r_drop is {self.r_drop} and dropout 0: both draws would be the same"
-            found.append(UserError(what, "training", "dropout: null takes the base's own"))
+            found.append(UserError(what, "training", "dropout: 0.1"))
         return found
 
     def _unknown_words(self) -> list[UserError]:

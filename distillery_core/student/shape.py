@@ -43,8 +43,8 @@ class Shape:
         outputs: scores that the head gives; `output_layer` are the parameters of its last layer
             alone, without a pooler.
         largest: parameters of the largest of the matrices.
-        behind_attention: parameters of the last layer's matrices behind its attention, where they
-            can be computed for single tokens (last_layer.py); else 0.
+        by_token: parameters of the last layer's matrices that can be computed for single tokens
+            (last_layer.py), all but those of keys and values; else 0.
         heads: attention heads.
         key_value: width of keys and of values.
         inner: width of the feed-forward part; `gated` where it multiplies two branches.
@@ -60,7 +60,7 @@ class Shape:
     outputs: int
     output_layer: int
     largest: int
-    behind_attention: int
+    by_token: int
     layers: int
     hidden: int
     heads: int
@@ -122,9 +122,7 @@ def describe_model(model: Any) -> Shape:
         outputs=int(model.config.num_labels),
         output_layer=sum(p.numel() for p in output_layer(model).parameters()),
         largest=max(map(_entries, inside), default=0),
-        behind_attention=_matrix_parameters(
-            parts_by_token(getattr(model, model.base_model_prefix))
-        ),
+        by_token=_matrix_parameters(parts_by_token(getattr(model, model.base_model_prefix))),
         layers=int(text.num_hidden_layers),
         hidden=int(text.hidden_size),
         heads=heads,

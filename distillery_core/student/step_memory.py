@@ -124,7 +124,7 @@ def _kept_per_token(shape: Shape, bf16: bool, checkpointing: bool, attended: int
     layer += feed_forward + softmax
     if checkpointing:
         return layer + 4 * shape.hidden * shape.layers
-    reads_one = attended and shape.behind_attention
+    reads_one = attended and shape.by_token
     return layer * shape.layers - softmax - (feed_forward if reads_one else 0)
 
 

@@ -21,7 +21,7 @@ from distillery_core.student.sharding import whole
 
 
 def train_step(run: Run, batch: Sequence[int], pieces: Sequence[Sequence[int]]) -> float:
-    """Forward and backward piece by piece, then one step; returns the batch's loss (MSE).
+    """Forward and backward piece by piece, then one step; returns the batch's loss.
 
     Each piece's squared errors are divided by the whole batch's size, so the gradient does not
     depend on how the batch is cut, nor among how many processes.
@@ -70,9 +70,10 @@ def _gradients_exchanged(run: Run, last: bool) -> AbstractContextManager[Any]:
 
 
 def loss_share(run: Run, piece: Sequence[int], batch: Sequence[int]) -> Tensor:
-    """A piece's part of its batch's loss (MSE, weighed); an empty piece's is 0.
+    """A piece's part of its batch's loss; an empty piece's is 0.
 
-    Under R-Drop each article is computed twice, and the squared distance of the two is added.
+    It is the MSE, weighed by article. Under R-Drop each article is computed twice, and the squared
+    distance of the two is added.
     """
     positions, draws = _computed(piece, batch), run.settings.draws
     articles = [run.train.split.articles[p] for p in positions]

@@ -35,6 +35,7 @@ CASES: list[tuple[BaseException, int, str]] = [
     (MemoryError(), 2, "error: memory ran out; what was finished before is kept\n  -> end other"),
     (OSError(errno.ENOMEM, "Cannot allocate memory"), 2, "error: memory ran out"),
     (ImportError("libscipy.so: failed to map segment from shared object"), 2, "error: memory ran"),
+    (OSError("libbitsandbytes.so: failed to map segment"), 2, "error: memory ran out"),
     (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 2, "error: memory"),
     (RuntimeError("std::bad_alloc"), 2, "error: memory ran out"),
     (RuntimeError("can't start new thread"), 2, "error: memory ran out"),

@@ -52,7 +52,7 @@ def _unexplained(run: Run) -> float:
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_the_first_scores_are_better_than_the_means(family: str, method: str, begun: Begin) -> None:
     run, said = begun(family, method=method)
-    assert "Head: begins as a ridge regression on 96 training articles" in said
+    assert "Head: the base reads 96 training articles for a ridge regression" in said
     unfitted, said = begun(family, method=method, head_init="means")
     assert _unexplained(run) < 0.97 * _unexplained(unfitted)
     assert not any(line.startswith("Head:") for line in said)
@@ -71,7 +71,7 @@ def test_only_so_many_articles_are_read_for_it(
 ) -> None:
     monkeypatch.setattr(head_init, "MOST_ARTICLES", 30)
     _, said = begun()
-    assert "Head: begins as a ridge regression on 30 training articles" in said
+    assert "Head: the base reads 30 training articles for a ridge regression" in said
 
 
 @pytest.mark.parametrize("few", [1, 2 * head_init.FOLDS - 1])
@@ -80,7 +80,7 @@ def test_too_few_articles_leave_the_head_as_it_was(
 ) -> None:
     monkeypatch.setattr(head_init, "MOST_ARTICLES", few)
     run, said = begun("bert")
-    assert not any(line.startswith("Head:") for line in said)
+    assert f"Head: begins at the means, {few} training articles are too few for a ridge" in said
     means = run.train.split.labels.mean(axis=0)
     assert output_layer(run.plain).bias.detach().numpy() == pytest.approx(means)
 
@@ -88,17 +88,19 @@ def test_too_few_articles_leave_the_head_as_it_was(
 def test_a_base_that_gives_no_numbers_leaves_the_head_as_it_was(
     begun: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    damaged = head_init.features
-
-    def nothing(*given: object) -> object:
-        read = damaged(*given)  # type: ignore[arg-type]
-        read.rows.fill_(float("nan"))
-        return read
-
-    monkeypatch.setattr(head_init, "features", nothing)
+    monkeypatch.setattr(head_init, "computed", lambda *_: torch.full((96, 32), float("nan")))
     run, said = begun("bert")
-    assert not any(line.startswith("Head:") for line in said)
+    assert said[-1] == "Head: begins at the means, the base gives no numbers"
     assert torch.isfinite(output_layer(run.plain).weight).all()
+
+
+def test_memory_that_runs_out_before_the_first_step_is_named(
+    begun: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head_init, "computed", lambda *_: torch.empty(1 << 50))
+    with pytest.raises(UserError, match="for the head, before step 1: 5 articles at a") as caught:
+        begun("bert", micro_batch_tokens=320)
+    assert "--tokens-per-batch 160" in str(caught.value.hint)
 
 
 def test_features_that_are_nearly_the_same_get_no_steep_head() -> None:

@@ -303,7 +303,7 @@ def test_the_memory_formula_against_measured_steps() -> None:
 def test_flops_are_those_of_the_formula() -> None:
     shape = Shape(
         parameters=100, linear=1000, linear_sides=1, head=1, outputs=1, output_layer=1, largest=1,
-        behind_attention=0, layers=2, hidden=10, heads=1, key_value=1, inner=1, packable=True,
+        by_token=0, layers=2, hidden=10, heads=1, key_value=1, inner=1, packable=True,
         packs_by_flash=True, gated=False, causal=False,
     )  # fmt: skip
     assert train_flops(shape, [3, 5], frozen_base=False) == 6 * 1000 * 8 + 12 * 2 * 10 * (9 + 25)
@@ -312,9 +312,9 @@ def test_flops_are_those_of_the_formula() -> None:
     seconds = itertools.count()
     assert matrix_peak("float32", clock=lambda: next(seconds)) == 2 * 1024**3, "a second each"
 
-    # What stands behind the last layer's attention is computed for one token of the three, and
+    # All but the last layer's keys and values is computed for one token of the three, and
     # only the other layer's attention for all of them.
-    reads_one = replace(shape, behind_attention=300)
+    reads_one = replace(shape, by_token=300)
     found = train_flops(reads_one, [3], frozen_base=False, reads_one=True)
     assert found == 6 * (1000 * 3 - 300 * 2) + 12 * 1 * 10 * 9
     built_otherwise = train_flops(shape, [3], frozen_base=False, reads_one=True)

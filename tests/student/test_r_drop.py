@@ -30,8 +30,8 @@ Begin = Callable[..., Run]
 def begun(
     filter_: Filter, data_dir: Path, settings: Callable[..., TrainSettings], tmp_path: Path
 ) -> Begin:
-    def run(**overrides: object) -> Run:
-        asked = settings("bert", **{"dropout": 0.3, **overrides})
+    def run(family: str = "bert", **overrides: object) -> Run:
+        asked = settings(family, **{"dropout": 0.3, **overrides})
         torch.manual_seed(asked.seed)
         dataset, accelerator = check_dataset(filter_, data_dir), open_accelerator(asked)
         with cpu_threads(1):
@@ -89,8 +89,23 @@ def test_two_draws_take_the_room_and_the_work_of_two_articles(begun: Begin) -> N
 def test_without_dropout_it_is_refused() -> None:
     with pytest.raises(UserError, match=r"r_drop is 1\.0 and dropout 0") as caught:
         TrainSettings(r_drop=1.0)
-    assert caught.value.hint == "dropout: null takes the base's own"
+    assert caught.value.hint == "dropout: 0.1"
     assert TrainSettings(r_drop=1.0, dropout=None).draws == 2
-    assert TrainSettings(r_drop=1.0, lora_dropout=0.1).draws == 2
+    assert TrainSettings(r_drop=1.0, method="frozen").draws == 2, "frozen does not read it"
     with pytest.raises(UserErrors, match="r_drop is -1"):
         TrainSettings(r_drop=-1.0, weight_decay=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("family", "overrides"),
+    [("qwen2", {"dropout": None}), ("qwen2", {"method": "full", "lora_dropout": 0.1})],
+)
+def test_a_base_that_drops_nothing_is_refused(
+    family: str, overrides: dict[str, object], begun: Begin
+) -> None:
+    with pytest.raises(UserError, match="drops nothing out of itself"):
+        begun(family, **{"dropout": 0.0, **overrides}, r_drop=1.0)
+
+
+def test_the_adapters_dropout_is_enough(begun: Begin) -> None:
+    assert begun("qwen2", method="lora", dropout=0.0, lora_dropout=0.1, r_drop=1.0)
