@@ -267,7 +267,7 @@ def test_a_frozen_base_is_read_once(
     first = trained("bert", lines.append, method="frozen", cache_dir=cache)
     assert any("parameters" in line for line in lines)
     assert not any("Warm-up" in line for line in lines), "there are no steps to warm up in"
-    monkeypatch.setattr(frozen_features, "_computed", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(frozen_features, "computed", lambda *_: pytest.fail("read again"))
     lines.clear()
     again = trained("bert", lines.append, method="frozen", cache_dir=cache)
     assert again.best_val_mae == first.best_val_mae
