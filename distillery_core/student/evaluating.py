@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from distillery_core.errors import CheckFailed, UserError
+from distillery_core.errors import CheckFailed
 from distillery_core.filters.filter import Filter
-from distillery_core.student.batches import micro_batches
 from distillery_core.student.data import Encoded
 from distillery_core.student.finding import needle_metrics, overall_scores
-from distillery_core.student.memory import memory_named, out_of_memory
+from distillery_core.student.memory import memory_named, too_much_to_read
 from distillery_core.student.metrics import Array, summarise
 from distillery_core.student.predict import Predictions, forward, tokens_at_a_time
 from distillery_core.student.record import Metrics
@@ -28,7 +27,8 @@ def evaluate(run: Run, scored: Scored) -> Metrics:
 
     def compute(rows: Sequence[int]) -> Array:
         taken = [articles[row] for row in rows]
-        with memory_named(lambda: _too_much_to_evaluate(run, taken, tokens)):
+        step = run.position.step
+        with memory_named(lambda: too_much_to_read(step, taken, tokens, "evaluation")):
             return forward(run.plain, taken, pad_token_id, tokens)
 
     if run.settings.fsdp:  # every process takes part in every piece
@@ -46,14 +46,6 @@ def metrics_of(filter: Filter, scored: Scored, raw: Array) -> Metrics:
     overall = overall_scores(filter, values, scored.texts)
     summary = summarise(values, scored.split.labels, filter.dimensions)
     return summary | needle_metrics(filter, overall, scored.overall)
-
-
-def _too_much_to_evaluate(run: Run, articles: Sequence[Encoded], tokens: int) -> UserError:
-    """Names the piece of the longest articles, which comes first."""
-    lengths = [len(article) for article in articles]
-    piece = [articles[p] for p in micro_batches(range(len(articles)), lengths, tokens)[0]]
-    computed = len(piece) * len(piece[0])
-    return out_of_memory(run.position.step, piece, len(articles), computed, "evaluation")
 
 
 def _refuse_bad_predictions(raw: Array, articles: Sequence[Encoded]) -> None:

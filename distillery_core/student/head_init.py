@@ -14,13 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from distillery_core.errors import UserError
-from distillery_core.student.batches import micro_batches
-from distillery_core.student.data import Encoded, EncodedSplit
+from distillery_core.student.data import EncodedSplit
 from distillery_core.student.device import autocast
 from distillery_core.student.frozen_features import computed, tokens_at_a_time
 from distillery_core.student.frozen_heads import FOLDS, LinearHead, fit_ridge
-from distillery_core.student.memory import memory_named, out_of_memory
+from distillery_core.student.memory import memory_named, too_much_to_read
 from distillery_core.student.model_factory import inside_adapters, output_layer
 from distillery_core.student.run import Say
 from distillery_core.student.run_articles import fixed_subset
@@ -87,7 +85,7 @@ def fit_head_first(
     model.eval()
     articles = [train.articles[position] for position in chosen]
     tokens = tokens_at_a_time(device, settings.micro_batch_tokens)
-    named = partial(_too_much_to_read, articles, tokens)
+    named = partial(too_much_to_read, 1, articles, tokens, "head")
     with autocast(device, precision), memory_named(named):
         read = computed(plain, articles, "head", pad_token_id, tokens).numpy()
     if not np.isfinite(read).all():
@@ -102,13 +100,6 @@ def fit_head_first(
         steepest=STEEPEST * float(layer.weight.detach().norm(dim=1).max()),
     )
     put(layer, head)
-
-
-def _too_much_to_read(articles: Sequence[Encoded], tokens: int) -> UserError:
-    """Names the piece of the longest articles, which comes first."""
-    lengths = [len(article) for article in articles]
-    piece = [articles[p] for p in micro_batches(range(len(articles)), lengths, tokens)[0]]
-    return out_of_memory(1, piece, len(articles), len(piece) * len(piece[0]), "head")
 
 
 def put(layer: Any, head: LinearHead) -> None:

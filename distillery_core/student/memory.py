@@ -13,6 +13,7 @@ import torch
 
 from distillery_core.errors import UserError
 from distillery_core.out_of_memory import is_out_of_memory, other_cause
+from distillery_core.student.batches import micro_batches
 from distillery_core.student.data import Encoded
 
 _NAMED = 8
@@ -64,6 +65,14 @@ def out_of_memory(
     )
     smaller = max(longest, tokens // 2) if len(piece) > 1 else None
     return UserError(what, where="memory", hint=_less_memory(part, smaller))
+
+
+def too_much_to_read(step: int, articles: Sequence[Encoded], tokens: int, part: Part) -> UserError:
+    """The error where a base only reads, without learning: names the piece of the longest
+    articles, `tokens` padded tokens at a time, which comes first."""
+    lengths = [len(article) for article in articles]
+    piece = [articles[p] for p in micro_batches(range(len(articles)), lengths, tokens)[0]]
+    return out_of_memory(step, piece, len(articles), len(piece) * len(piece[0]), part)
 
 
 def _less_memory(part: Part, smaller: int | None) -> str:

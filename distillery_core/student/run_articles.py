@@ -67,6 +67,6 @@ def train_evaluated(articles: int, asked: int | None) -> int:
 
 
 def fixed_subset(articles: int, size: int, seed: int) -> list[int]:
-    """The training articles that are evaluated each epoch, the same ones every time."""
+    """Positions of at most `size` training articles, in order, the same ones every time."""
     chosen: list[int] = np.random.default_rng(seed).permutation(articles)[:size].tolist()
     return sorted(chosen)
