@@ -236,7 +236,7 @@ class TrainSettings:
             what = "head_init is ridge, for which no process has the whole base (--fsdp)"
             found.append(UserError(what, "training", "head_init: means"))
         drops = self.dropout != 0 or self.lora_dropout or self.method == "frozen"
-        if self.r_drop and not drops:
+        if self.r_drop > 0 and not drops:
             what = f"r_drop is {self.r_drop} and dropout 0: both draws would be the same"
             found.append(UserError(what, "training", "dropout: 0.1"))
         return found
