@@ -16,7 +16,7 @@ beginning.py      a run before its first step     run.py              what its e
 run_articles.py   its articles, and their weights head_init.py        the head before the first step
 training.py       the loop, top to bottom         training_step.py    one step of it
 evaluating.py     each epoch's metrics            memory.py           memory that runs out
-allocation.py     freed memory, kept
+allocation.py     freed memory, kept              embedding_gradient.py  only of tokens that occur
 optimisation.py   optimizer, schedule, movement   selection.py        which epoch is kept
 lora.py           adapters, and merging them      metrics.py finding.py  how far off, what is found
 run_state.py checkpoint_tensors.py run_checkpoint.py checkpoint_folder.py checkpoint_files.py

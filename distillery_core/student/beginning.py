@@ -17,6 +17,7 @@ from distillery_core.student.auto import Decided, decide
 from distillery_core.student.batches import MEGA_BATCHES
 from distillery_core.student.dataset_check import CheckedDataset
 from distillery_core.student.device import pick_device, pick_precision, started_fewer
+from distillery_core.student.embedding_gradient import add_where_tokens_occur
 from distillery_core.student.flops import peak_flops, train_flops
 from distillery_core.student.head_init import fit_head_first, fits_first, start_head_at_means
 from distillery_core.student.lora import add_adapters, refuse_missing
@@ -248,6 +249,9 @@ def _trained(job: _Job, plain: Any, articles: Articles, say: Say) -> _Trained:
         fit_head_first(plain, split, settings, pad_token_id, device, precision, say)
     if settings.fsdp:
         shard(plain, int(accelerator.num_processes), accelerator.device)
+    # Several processes exchange whole gradients, as torch makes them; a GPU's memory is fast.
+    if accelerator.device.type == "cpu" and accelerator.num_processes == 1:
+        add_where_tokens_occur(plain)
     optimizer, names = make_optimizer(plain, _head_names(plain, job.built), settings)
     scheduler = make_schedule(optimizer, settings, job.total_steps)
     prepared = accelerator.prepare(optimizer)
