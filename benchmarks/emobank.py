@@ -51,7 +51,7 @@ from distillery_core.dataset.prepare import prepare
 from distillery_core.files import write_text
 from distillery_core.filters import Filter, load_filter
 from distillery_core.reports.markdown import table
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures.metrics import Array
 from distillery_core.student.settings import TrainSettings
 
 FILTER = Path(__file__).parent / "filters" / "emobank" / "v1"

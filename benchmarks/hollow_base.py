@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from transformers import AutoModel
 
-from distillery_core.student.checkpoint import WEIGHTS
+from distillery_core.student.model_folder import WEIGHTS
 from distillery_core.student.testing import qwen2_tokenizer
 
 _VOCABULARY = 2000

@@ -44,7 +44,7 @@ from distillery_core.dataset.prepare import prepare
 from distillery_core.dataset.rows import Example
 from distillery_core.files import write_text
 from distillery_core.filters import Filter
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures.metrics import Array
 from distillery_core.student.settings import TrainSettings
 
 BLOCK = "training quality on news"

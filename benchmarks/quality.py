@@ -25,10 +25,10 @@ from distillery_core.dataset.rows import Example, read_examples
 from distillery_core.files import write_json
 from distillery_core.filters import Filter
 from distillery_core.reports.markdown import inline_code, table
-from distillery_core.student import baselines
 from distillery_core.student.embeddings import embed
-from distillery_core.student.frozen_baseline import BaseFeatures
-from distillery_core.student.metrics import Array
+from distillery_core.student.frozen.baseline import BaseFeatures
+from distillery_core.student.measures import baselines
+from distillery_core.student.measures.metrics import Array
 from distillery_core.student.predict import load_model, predict
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.training import train

@@ -29,8 +29,8 @@ from distillery_core.dataset.leaks import find_leaks
 from distillery_core.dataset.quality import filter_kind
 from distillery_core.dataset.split import Split
 from distillery_core.filters.filter import Filter, load_filter
-from distillery_core.student import baselines
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures import baselines
+from distillery_core.student.measures.metrics import Array
 
 DIMENSIONS = tuple("abcdef")
 TRAIN_SHARE = 8  # articles in train for each one in test; validation is as large as test

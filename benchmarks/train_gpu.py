@@ -33,14 +33,14 @@ from transformers import Qwen2Config
 
 from distillery_core.errors import UserError
 from distillery_core.reports.markdown import table
-from distillery_core.student.device import describe, pick_device, pick_precision
-from distillery_core.student.flops import peak_flops
-from distillery_core.student.memory import is_out_of_memory
-from distillery_core.student.plan import SEED_ARTICLES, choose
+from distillery_core.student.computing.device import describe, pick_device, pick_precision
+from distillery_core.student.computing.memory import is_out_of_memory
+from distillery_core.student.planning.flops import peak_flops
+from distillery_core.student.planning.plan import SEED_ARTICLES, choose
+from distillery_core.student.planning.shape import base_config, shape_of
+from distillery_core.student.planning.step_memory import GIB
+from distillery_core.student.planning.target import target_for
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.shape import base_config, shape_of
-from distillery_core.student.step_memory import GIB
-from distillery_core.student.target import target_for
 
 BASES = ("Qwen/Qwen2.5-0.5B", "Qwen/Qwen2.5-1.5B", "Qwen/Qwen2.5-7B")
 OURS, PEER = "ours", "Trainer(bf16=True)"

@@ -15,14 +15,14 @@ from train_setup import Material
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from distillery_core.student.beginning import held_in_bf16
+from distillery_core.student.computing.device import pick_device, pick_precision
+from distillery_core.student.computing.memory import peak_bytes
 from distillery_core.student.data import TextEncoder
-from distillery_core.student.device import pick_device, pick_precision
-from distillery_core.student.flops import train_flops
 from distillery_core.student.lora import add_adapters
-from distillery_core.student.memory import peak_bytes
 from distillery_core.student.model_factory import build, quiet_transformers
+from distillery_core.student.planning.flops import train_flops
+from distillery_core.student.planning.shape import describe_model
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.shape import describe_model
 
 WARM_UP = 1
 """Epochs that are trained and not counted."""

@@ -16,21 +16,21 @@ from torch.utils.data import DataLoader, Sampler
 from train_setup import Material
 from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
-from distillery_core.student.allocation import memory_kept
-from distillery_core.student.batches import epoch_batches
 from distillery_core.student.beginning import begin, open_accelerator
+from distillery_core.student.checkpoints.state import Position
+from distillery_core.student.computing.allocation import memory_kept
+from distillery_core.student.computing.batches import epoch_batches
 from distillery_core.student.data import Encoded, EncodedSplit, TextEncoder
-from distillery_core.student.flops import train_flops
 from distillery_core.student.head_init import start_head_at_means
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures.metrics import Array
 from distillery_core.student.model_factory import build, quiet_transformers
 from distillery_core.student.optimisation import warmup_used
+from distillery_core.student.planning.flops import train_flops
+from distillery_core.student.planning.shape import describe_model
 from distillery_core.student.predict import Predictions, forward
 from distillery_core.student.record import EpochRecord
 from distillery_core.student.run import Run
-from distillery_core.student.run_state import Position
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.shape import describe_model
 from distillery_core.student.training import train_epoch
 from distillery_core.types import silent
 

@@ -36,10 +36,10 @@ from train_loops import Measured, ours, peer
 from train_setup import MINILM, Material, lee, long_news, mixed_news, short_news, small_qwen2
 
 from distillery_core.reports.markdown import table
-from distillery_core.student.bootstrap import Interval, paired_bootstrap
-from distillery_core.student.device import pick_precision
-from distillery_core.student.flops import matrix_peak
-from distillery_core.student.metrics import Array, article_errors
+from distillery_core.student.computing.device import pick_precision
+from distillery_core.student.measures.bootstrap import Interval, paired_bootstrap
+from distillery_core.student.measures.metrics import Array, article_errors
+from distillery_core.student.planning.flops import matrix_peak
 from distillery_core.student.settings import Precision, TrainSettings
 
 OURS, PEER, PEER_BF16 = "ours", "Trainer", "Trainer(bf16=True)"

@@ -12,7 +12,7 @@ from distillery_core.agents.rounds import Round
 from distillery_core.agents.scored import ScoredArticle
 from distillery_core.dataset.classes import CLASSES, SampleClass
 from distillery_core.filters.filter import Filter
-from distillery_core.student.metrics import BANDS
+from distillery_core.student.measures.metrics import BANDS
 from distillery_core.verdicts.measurement import Measurement
 
 CUT_STEP = 0.5

@@ -18,7 +18,7 @@ from distillery_core.agents.observations import Observation, observe
 from distillery_core.agents.scored import ScoredArticle
 from distillery_core.dataset.classes import CLASSES
 from distillery_core.filters.filter import Filter
-from distillery_core.student.bootstrap import bootstrap_mean
+from distillery_core.student.measures.bootstrap import bootstrap_mean
 from distillery_core.verdicts.criteria import Criteria
 from distillery_core.verdicts.decision import decide
 from distillery_core.verdicts.measurement import Measurement

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from distillery_core.agents.evaluation_evidence import EvaluationEvidence
-from distillery_core.student.bootstrap import paired_bootstrap
-from distillery_core.student.metrics import article_errors, mae
-from distillery_core.student.score_calibration import ScoreCalibration
+from distillery_core.student.measures.bootstrap import paired_bootstrap
+from distillery_core.student.measures.metrics import article_errors, mae
+from distillery_core.student.measures.score_calibration import ScoreCalibration
 from distillery_core.verdicts.measurement import Measurement, rate
 
 

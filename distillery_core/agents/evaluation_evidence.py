@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from distillery_core.agents.people import ScoresByPeople
-from distillery_core.student.metrics import Array
-from distillery_core.student.score_calibration import ScoreCalibration
+from distillery_core.student.measures.metrics import Array
+from distillery_core.student.measures.score_calibration import ScoreCalibration
 
 RecordGrade = Literal[0, 1, 2]
 

@@ -13,8 +13,8 @@ from distillery_core.agents.evaluation_evidence import EvaluationEvidence, TestA
 from distillery_core.agents.evaluation_lines import dimension_maes
 from distillery_core.reports.markdown import cut, one_line
 from distillery_core.reports.more_epochs import still_gaining
-from distillery_core.student.bootstrap import Interval, bootstrap_means
-from distillery_core.student.metrics import (
+from distillery_core.student.measures.bootstrap import Interval, bootstrap_means
+from distillery_core.student.measures.metrics import (
     BANDS,
     Array,
     BandError,

@@ -19,7 +19,7 @@ from distillery_core.agents.tripwires import find_tripwires
 from distillery_core.dataset.lines import Line, read_lines
 from distillery_core.dataset.rows import parse_line
 from distillery_core.errors import UserError
-from distillery_core.student.metrics import article_errors
+from distillery_core.student.measures.metrics import article_errors
 from distillery_core.types import SCORE_MAX, SCORE_MIN, Level
 from distillery_core.verdicts.criteria import Criteria
 from distillery_core.verdicts.decision import Decision, Lowered, decide

@@ -8,14 +8,14 @@ import numpy as np
 
 from distillery_core.agents.calibration_lines import Measured
 from distillery_core.agents.evaluation_evidence import EvaluationEvidence, Predicted
-from distillery_core.student.bootstrap import (
+from distillery_core.student.measures.bootstrap import (
     Interval,
     bootstrap_means,
     gap_bootstrap,
     paired_average_precision,
     paired_bootstrap,
 )
-from distillery_core.student.metrics import (
+from distillery_core.student.measures.metrics import (
     Array,
     article_errors,
     average_precision,

@@ -9,7 +9,7 @@ import numpy as np
 
 from distillery_core.agents.evaluation_evidence import EvaluationEvidence
 from distillery_core.agents.people import OVERALL, AgainstPeople, against_people
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures.metrics import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from distillery_core.agents.evaluation_evidence import EvaluationEvidence
 from distillery_core.reports.markdown import cut, one_line
-from distillery_core.student.metrics import Array, article_errors
+from distillery_core.student.measures.metrics import Array, article_errors
 
 _TITLE_CHARS = 90
 _DIGITS = 2

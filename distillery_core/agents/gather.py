@@ -36,10 +36,10 @@ from distillery_core.errors import UserError
 from distillery_core.files import sha256_file, sha256_json
 from distillery_core.filters.filter import Filter
 from distillery_core.filters.text_view import pattern_text
-from distillery_core.student import baselines
-from distillery_core.student.finding import overall_scores
-from distillery_core.student.metrics import Array, article_errors, mae
-from distillery_core.student.score_calibration import ScoreCalibration
+from distillery_core.student.measures import baselines
+from distillery_core.student.measures.finding import overall_scores
+from distillery_core.student.measures.metrics import Array, article_errors, mae
+from distillery_core.student.measures.score_calibration import ScoreCalibration
 from distillery_core.tracking import NO_TRACKER, Tracker
 from distillery_core.types import Progress, silent
 
@@ -149,8 +149,8 @@ def _open_dataset(filter: Filter, data_dir: Path) -> _Dataset:
 
 def _check_model(filter: Filter, model_dir: Path) -> None:
     """Raise a UserError for a model folder that lacks a file, or is another filter's."""
-    from distillery_core.student.checkpoint import whole_card
     from distillery_core.student.model_card import check_card
+    from distillery_core.student.model_folder import whole_card
 
     check_card(whole_card(model_dir), filter, model_dir)
 
@@ -179,7 +179,7 @@ def _measured(
     base: Embedded | None,
 ) -> EvaluationEvidence:
     """The evidence, but for leaks, tripwires and the incumbent."""
-    from distillery_core.student.checkpoint import model_sha256
+    from distillery_core.student.model_folder import model_sha256
 
     manifest, splits, texts = dataset.manifest, dataset.splits, dataset.texts
     metadata, quality, test = record.metadata, manifest.quality, scored.test

@@ -15,7 +15,7 @@ from distillery_core.dataset.manifest import MANIFEST, Manifest, load_manifest
 from distillery_core.dataset.rows import Example, read_examples
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student.finding import overall_scores
+from distillery_core.student.measures.finding import overall_scores
 from distillery_core.types import Progress, silent
 
 

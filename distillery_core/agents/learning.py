@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from distillery_core.agents.evaluation_evidence import LearningCurve
-from distillery_core.student.bootstrap import Groups, percentile_interval, resampled_means
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures.bootstrap import Groups, percentile_interval, resampled_means
+from distillery_core.student.measures.metrics import Array
 
 FACTORS = (2, 4)
 

@@ -22,7 +22,7 @@ from distillery_core.fence import normalised_key
 from distillery_core.filters.filter import Filter
 from distillery_core.filters.score_rules import overall
 from distillery_core.filters.text_view import pattern_text
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures.metrics import Array
 from distillery_core.types import Article, Scores
 
 OVERALL = "overall"

@@ -13,7 +13,7 @@ import numpy as np
 from distillery_core.agents.evaluation_evidence import Speed
 from distillery_core.dataset.rows import Example
 from distillery_core.errors import CheckFailed
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures.metrics import Array
 
 if TYPE_CHECKING:
     from distillery_core.student.predict import Student
@@ -74,7 +74,7 @@ def measure_speed(
     Args:
         seconds: what the whole split took.
     """
-    from distillery_core.student.device import describe, pick_threads
+    from distillery_core.student.computing.device import describe, pick_threads
     from distillery_core.student.predict import predict
 
     times = []

@@ -158,6 +158,6 @@ def _disk(project: Path) -> Iterator[Finding]:
 
 
 def _device(_: Path) -> Iterator[Finding]:
-    from distillery_core.student.device import describe, pick_device, usable_cores
+    from distillery_core.student.computing.device import describe, pick_device, usable_cores
 
     yield Finding("device", "ok", f"{describe(pick_device('auto'))}, {usable_cores()} cores")

@@ -13,10 +13,10 @@ from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.filters.score_rules import overall, tier
 from distillery_core.filters.text_view import pattern_text
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures.metrics import Array
+from distillery_core.student.measures.score_calibration import MIN_INTERVAL_ROWS, ScoreCalibration
 from distillery_core.student.model_card import check_card
 from distillery_core.student.predict import Predictions, Student, load_model, predict
-from distillery_core.student.score_calibration import MIN_INTERVAL_ROWS, ScoreCalibration
 from distillery_core.student.settings import Device
 from distillery_core.types import Article
 

@@ -246,6 +246,6 @@ def _dataset_sha256(folder: Path) -> str | None:
 def _model_sha256(folder: Path) -> str | None:
     if not (folder / "model.safetensors").is_file():
         return None
-    from distillery_core.student.checkpoint import model_sha256
+    from distillery_core.student.model_folder import model_sha256
 
     return model_sha256(folder)

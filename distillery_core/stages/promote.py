@@ -13,7 +13,7 @@ from distillery_core.publish import promotion
 from distillery_core.publish.promotion import Promotion
 from distillery_core.stages.gates import evaluation_evidence, evaluation_gate, report_path
 from distillery_core.stages.project import Project
-from distillery_core.student.checkpoint import copy_model, model_sha256
+from distillery_core.student.model_folder import copy_model, model_sha256
 from distillery_core.verdicts.front_matter import read_report
 
 

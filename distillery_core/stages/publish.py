@@ -20,9 +20,9 @@ from distillery_core.stages.gates import evaluation_gate
 from distillery_core.stages.project import Project
 from distillery_core.stages.promote import promoted, promoted_model, refuse_other_rules
 from distillery_core.stages.report_training import HISTORY, METADATA, record_of_model
-from distillery_core.student.checkpoint import is_model_file, model_files, model_sha256
+from distillery_core.student.measures.score_calibration import read_calibration
 from distillery_core.student.model_card import CARD, HEAD, ModelCard, read_card
-from distillery_core.student.score_calibration import read_calibration
+from distillery_core.student.model_folder import is_model_file, model_files, model_sha256
 
 README = "README.md"
 TOLERANCE = 1e-4

@@ -101,8 +101,8 @@ def quick_look(
     import numpy as np
 
     from distillery_core.dataset.rows import read_examples
-    from distillery_core.student.baselines import constant
-    from distillery_core.student.metrics import mae
+    from distillery_core.student.measures.baselines import constant
+    from distillery_core.student.measures.metrics import mae
 
     folder = data_dir or project.training_dir(filter)
     train, val = (

@@ -17,7 +17,7 @@ from distillery_core.tracking import track
 from distillery_core.types import Progress, silent
 
 if TYPE_CHECKING:
-    from distillery_core.student.plan import Plan
+    from distillery_core.student.planning.plan import Plan
     from distillery_core.student.result import TrainResult
     from distillery_core.student.settings import TrainSettings
 
@@ -93,8 +93,8 @@ def plan(
         UserError: the base or the card is not known, the base reads no articles of that length,
             weights are to be shared out, no price, or no articles in the `data_dir` that is given.
     """
-    from distillery_core.student.auto import decide
-    from distillery_core.student.plan import make_plan, workload
+    from distillery_core.student.planning.auto import decide
+    from distillery_core.student.planning.plan import make_plan, workload
 
     settings = resolved(filter, config, overrides or {})
     if settings.fsdp:

@@ -14,7 +14,7 @@ from distillery_core.files import sha256_text
 from distillery_core.filters import Filter
 from distillery_core.oracle.writer_lock import Locked, writer_lock
 from distillery_core.stages.project import Project
-from distillery_core.student.checkpoint_files import CHECKPOINT_NAME, STATE, standing
+from distillery_core.student.checkpoints.files import CHECKPOINT_NAME, STATE, standing
 from distillery_core.student.whole_folder import clear_away
 
 if TYPE_CHECKING:

@@ -9,13 +9,17 @@ import torch
 from accelerate import Accelerator
 
 from distillery_core.errors import UserError
-from distillery_core.student.packing import (
+from distillery_core.student.computing.packing import (
     attend_by_article,
     attends_by_article,
     can_pack,
     packs_by_default,
 )
-from distillery_core.student.plan import CPU_MICRO_TOKENS, CPU_PACKED_TOKENS, GPU_MICRO_TOKENS
+from distillery_core.student.planning.plan import (
+    CPU_MICRO_TOKENS,
+    CPU_PACKED_TOKENS,
+    GPU_MICRO_TOKENS,
+)
 from distillery_core.student.settings import TrainSettings
 
 

@@ -13,12 +13,11 @@ from accelerate import Accelerator
 from distillery_core.files import sha256_bytes, sha256_json
 from distillery_core.filters.filter import Filter
 from distillery_core.student.arrangement import Arrangement, arrange
-from distillery_core.student.auto import Decided, decide
-from distillery_core.student.batches import MEGA_BATCHES
+from distillery_core.student.computing.batches import MEGA_BATCHES
+from distillery_core.student.computing.device import pick_device, pick_precision, started_fewer
+from distillery_core.student.computing.embedding_gradient import add_where_tokens_occur
+from distillery_core.student.computing.sharding import refuse_one_process, shard
 from distillery_core.student.dataset_check import CheckedDataset
-from distillery_core.student.device import pick_device, pick_precision, started_fewer
-from distillery_core.student.embedding_gradient import add_where_tokens_occur
-from distillery_core.student.flops import peak_flops, train_flops
 from distillery_core.student.head_init import fit_head_first, fits_first, start_head_at_means
 from distillery_core.student.lora import add_adapters, refuse_missing
 from distillery_core.student.model_card import card_for
@@ -36,7 +35,11 @@ from distillery_core.student.optimisation import (
     warmup_used,
 )
 from distillery_core.student.peak import Peak
-from distillery_core.student.plan import Choice, choose
+from distillery_core.student.planning.auto import Decided, decide
+from distillery_core.student.planning.flops import peak_flops, train_flops
+from distillery_core.student.planning.plan import Choice, choose
+from distillery_core.student.planning.shape import Shape, describe_model
+from distillery_core.student.planning.step_memory import digits_apart, gib
 from distillery_core.student.record import RunFacts
 from distillery_core.student.resuming import checkpoint_of
 from distillery_core.student.run import MODEL_FOLDER, Run, Say
@@ -48,9 +51,6 @@ from distillery_core.student.run_articles import (
 )
 from distillery_core.student.selection import Selection
 from distillery_core.student.settings import Precision, TrainSettings
-from distillery_core.student.shape import Shape, describe_model
-from distillery_core.student.sharding import refuse_one_process, shard
-from distillery_core.student.step_memory import digits_apart, gib
 from distillery_core.student.without_effect import say_what_has_no_effect
 
 _FINGERPRINTED = 1 << 10

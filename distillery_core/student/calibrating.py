@@ -13,20 +13,20 @@ from distillery_core.dataset.rows import Example
 from distillery_core.files import write_json
 from distillery_core.filters.filter import Filter
 from distillery_core.filters.text_view import pattern_text
-from distillery_core.student.bootstrap import Interval, paired_average_precision
-from distillery_core.student.checkpoint import model_sha256
 from distillery_core.student.dataset_check import CheckedDataset
-from distillery_core.student.finding import overall_scores
-from distillery_core.student.metrics import Array
-from distillery_core.student.predict import load_model, predict
-from distillery_core.student.record import write_metadata
-from distillery_core.student.score_calibration import (
+from distillery_core.student.measures.bootstrap import Interval, paired_average_precision
+from distillery_core.student.measures.finding import overall_scores
+from distillery_core.student.measures.metrics import Array
+from distillery_core.student.measures.score_calibration import (
     CALIBRATION,
     Finding,
     MapKind,
     ScoreCalibration,
     fit_calibration,
 )
+from distillery_core.student.model_folder import model_sha256
+from distillery_core.student.predict import load_model, predict
+from distillery_core.student.record import write_metadata
 from distillery_core.student.settings import TrainSettings
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from distillery_core.files import sha256_json
 from distillery_core.filters.config import TextConfig
 from distillery_core.filters.text_view import VIEW_RULE, student_text, text_view
 from distillery_core.student.cache import cached, keep
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures.metrics import Array
 
 _TOKENISED_AT_ONCE = 1000
 

@@ -10,10 +10,10 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from distillery_core.filters.config import TextConfig
-from distillery_core.student.batches import micro_batches, pad
+from distillery_core.student.computing.batches import micro_batches, pad
+from distillery_core.student.computing.device import cpu_threads, pick_device, pick_threads
 from distillery_core.student.data import Encoded, TextEncoder
-from distillery_core.student.device import cpu_threads, pick_device, pick_threads
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures.metrics import Array
 from distillery_core.student.model_factory import load_base, locate, quiet_transformers, set_padding
 from distillery_core.student.settings import Device
 

@@ -8,14 +8,14 @@ import numpy as np
 
 from distillery_core.errors import CheckFailed
 from distillery_core.filters.filter import Filter
+from distillery_core.student.computing.memory import memory_named, too_much_to_read
+from distillery_core.student.computing.sharing import everywhere
 from distillery_core.student.data import Encoded
-from distillery_core.student.finding import needle_metrics, overall_scores
-from distillery_core.student.memory import memory_named, too_much_to_read
-from distillery_core.student.metrics import Array, summarise
+from distillery_core.student.measures.finding import needle_metrics, overall_scores
+from distillery_core.student.measures.metrics import Array, summarise
 from distillery_core.student.predict import Predictions, forward, tokens_at_a_time
 from distillery_core.student.record import Metrics
 from distillery_core.student.run import Run, Scored
-from distillery_core.student.sharing import everywhere
 
 
 def evaluate(run: Run, scored: Scored) -> Metrics:

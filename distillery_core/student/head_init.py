@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from distillery_core.student.computing.device import autocast
+from distillery_core.student.computing.memory import memory_named, too_much_to_read
 from distillery_core.student.data import EncodedSplit
-from distillery_core.student.device import autocast
-from distillery_core.student.frozen_features import computed, tokens_at_a_time
-from distillery_core.student.frozen_heads import FOLDS, LinearHead, fit_ridge
-from distillery_core.student.memory import memory_named, too_much_to_read
+from distillery_core.student.features import computed, tokens_at_a_time
+from distillery_core.student.heads import FOLDS, LinearHead, fit_ridge
 from distillery_core.student.model_factory import inside_adapters, output_layer
 from distillery_core.student.run import Say
 from distillery_core.student.run_articles import fixed_subset

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from distillery_core.student.frozen_features import mean_state
-from distillery_core.student.frozen_heads import MlpHead
+from distillery_core.student.features import mean_state
+from distillery_core.student.heads import MlpHead
 from distillery_core.student.model_card import HEAD
 
 

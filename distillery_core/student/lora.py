@@ -19,7 +19,7 @@ from torch import Tensor
 from distillery_core.errors import UserError
 from distillery_core.files import write_json
 from distillery_core.student.model_factory import head_modules, is_head
-from distillery_core.student.plan import missing_packages
+from distillery_core.student.planning.plan import missing_packages
 from distillery_core.student.settings import Method, TrainSettings
 
 ADAPTER_FOLDER = "adapter"

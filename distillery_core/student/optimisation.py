@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from transformers import get_scheduler
 
+from distillery_core.student.computing.sharding import whole
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.sharding import whole
 
 WARMUP_SHARE = 0.1
 _SAMPLED = 1 << 18

@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from distillery_core.filters.config import TextConfig
 from distillery_core.student.data import Encoded, TextEncoder
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures.metrics import Array
 from distillery_core.student.model_card import read_card
 from distillery_core.student.model_factory import quiet_transformers
 from distillery_core.student.predict import forward, load_model

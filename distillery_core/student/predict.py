@@ -16,12 +16,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from distillery_core.dataset.rows import Example
 from distillery_core.errors import UserError
 from distillery_core.filters.config import TextConfig
-from distillery_core.student.batches import micro_batches, pad
-from distillery_core.student.checkpoint import whole_card
+from distillery_core.student.computing.batches import micro_batches, pad
+from distillery_core.student.computing.device import cpu_threads, pick_device, pick_threads
 from distillery_core.student.data import Encoded, TextEncoder
-from distillery_core.student.device import cpu_threads, pick_device, pick_threads
 from distillery_core.student.headed import load_headed
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures.metrics import Array
+from distillery_core.student.measures.score_calibration import ScoreCalibration, read_calibration
 from distillery_core.student.model_card import HEAD, ModelCard
 from distillery_core.student.model_factory import (
     FUSED,
@@ -29,7 +29,7 @@ from distillery_core.student.model_factory import (
     quiet_transformers,
     set_padding,
 )
-from distillery_core.student.score_calibration import ScoreCalibration, read_calibration
+from distillery_core.student.model_folder import whole_card
 from distillery_core.student.settings import Device
 from distillery_core.types import SCORE_MAX, SCORE_MIN, Article
 

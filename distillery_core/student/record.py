@@ -15,7 +15,7 @@ import torch
 from distillery_core.files import now_utc, write_json
 from distillery_core.filters.filter import Filter
 from distillery_core.student.base_folder import local_folder
-from distillery_core.student.device import describe
+from distillery_core.student.computing.device import describe
 from distillery_core.student.peak import Peak
 from distillery_core.student.settings import TrainSettings, frozen_as_recorded
 from distillery_core.version import __version__

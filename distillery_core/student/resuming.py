@@ -10,18 +10,7 @@ from typing import Any
 from accelerate.utils import gather_object
 
 from distillery_core.errors import CheckFailed, UserError
-from distillery_core.student.checkpoint import copy_model, model_sha256
-from distillery_core.student.checkpoint_files import FINISHED
-from distillery_core.student.checkpoint_folder import (
-    damaged_checkpoint,
-    find_checkpoint,
-    mark_finished,
-    unfinished,
-)
-from distillery_core.student.checkpoint_tensors import trained_tensors
-from distillery_core.student.peak import kept
-from distillery_core.student.run import Run, Say
-from distillery_core.student.run_checkpoint import (
+from distillery_core.student.checkpoints.checkpoint import (
     BEST,
     random_state,
     read_state,
@@ -30,7 +19,18 @@ from distillery_core.student.run_checkpoint import (
     restore_random,
     write_checkpoint,
 )
-from distillery_core.student.run_state import RunState
+from distillery_core.student.checkpoints.files import FINISHED
+from distillery_core.student.checkpoints.folder import (
+    damaged_checkpoint,
+    find_checkpoint,
+    mark_finished,
+    unfinished,
+)
+from distillery_core.student.checkpoints.state import RunState
+from distillery_core.student.checkpoints.tensors import trained_tensors
+from distillery_core.student.model_folder import copy_model, model_sha256
+from distillery_core.student.peak import kept
+from distillery_core.student.run import Run, Say
 from distillery_core.student.settings import HOW_CUT, TrainSettings
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from distillery_core.filters.filter import Filter
 from distillery_core.student.data import TextEncoder
 from distillery_core.student.dataset_check import CheckedDataset
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures.metrics import Array
 from distillery_core.student.run import Say, Scored
 from distillery_core.student.settings import TrainSettings
 

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from distillery_core.errors import CheckFailed
-from distillery_core.student.checkpoint import save_model
+from distillery_core.student.computing.sharding import full_state
 from distillery_core.student.data import Encoded
 from distillery_core.student.lora import has_adapters, merged_state, plain_shell, save_adapter
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures.metrics import Array
+from distillery_core.student.model_folder import save_model
 from distillery_core.student.predict import forward, load_model
 from distillery_core.student.run import Run
 from distillery_core.student.settings import Device
-from distillery_core.student.sharding import full_state
 from distillery_core.student.tolerances import RELOAD_TOLERANCE, ROUNDED_TOLERANCE
 
 RELOAD_ARTICLES = 8

@@ -12,17 +12,19 @@ import torch
 
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student.allocation import memory_kept
 from distillery_core.student.beginning import begin, open_accelerator
 from distillery_core.student.calibrating import calibrate_saved
-from distillery_core.student.checkpoint import refuse_occupied
-from distillery_core.student.dataset_check import check_dataset
-from distillery_core.student.device import cpu_threads, pick_threads
-from distillery_core.student.evaluating import evaluate
-from distillery_core.student.memory import (
+from distillery_core.student.checkpoints.state import Position
+from distillery_core.student.computing.allocation import memory_kept
+from distillery_core.student.computing.device import cpu_threads, pick_threads
+from distillery_core.student.computing.memory import (
     largest_that_fits,
     peak_bytes,
 )
+from distillery_core.student.computing.sharing import pieces_for
+from distillery_core.student.dataset_check import check_dataset
+from distillery_core.student.evaluating import evaluate
+from distillery_core.student.model_folder import refuse_occupied
 from distillery_core.student.optimisation import trainable
 from distillery_core.student.record import (
     EpochRecord,
@@ -39,10 +41,8 @@ from distillery_core.student.resuming import (
     save_position,
 )
 from distillery_core.student.run import MODEL_FOLDER, Run, Say
-from distillery_core.student.run_state import Position
 from distillery_core.student.saving import save_checked
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.sharing import pieces_for
 from distillery_core.student.training_config import write_config
 from distillery_core.student.training_step import computed_tokens, loss_share, train_step
 from distillery_core.student.whole_folder import recover
@@ -79,7 +79,7 @@ def train(
     dataset = check_dataset(filter, data_dir)
     refuse_occupied(output_dir / MODEL_FOLDER)
     if settings.method == "frozen":
-        from distillery_core.student.frozen import train_frozen
+        from distillery_core.student.frozen.training import train_frozen
 
         frozen = train_frozen(filter, dataset, output_dir, settings, tracker, say)
         return calibrate_saved(frozen, filter, dataset, output_dir, settings, say)

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from distillery_core.errors import CheckFailed, UserError
-from distillery_core.student.batches import pad
+from distillery_core.student.computing.batches import pad
+from distillery_core.student.computing.device import autocast
+from distillery_core.student.computing.memory import Part, memory_named, out_of_memory
+from distillery_core.student.computing.packing import packed_logits
+from distillery_core.student.computing.sharding import whole
 from distillery_core.student.data import Encoded
-from distillery_core.student.device import autocast
-from distillery_core.student.memory import Part, memory_named, out_of_memory
-from distillery_core.student.packing import packed_logits
 from distillery_core.student.run import Run
-from distillery_core.student.sharding import whole
 
 
 def train_step(run: Run, batch: Sequence[int], pieces: Sequence[Sequence[int]]) -> float:

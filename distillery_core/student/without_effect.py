@@ -1,5 +1,5 @@
 """What was asked for and the method that a run takes does not read; a head on a frozen base has
-its own list (frozen_settings.py)."""
+its own list (frozen/settings.py)."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from distillery_core.agents.evaluation_evidence import (
 from distillery_core.agents.evaluation_figures import reliability
 from distillery_core.agents.evaluation_lines import evaluation_measurements, implausible
 from distillery_core.filters.filter import Filter
-from distillery_core.student.score_calibration import ScoreCalibration
+from distillery_core.student.measures.score_calibration import ScoreCalibration
 
 pytestmark = pytest.mark.usefixtures("without_plots")
 

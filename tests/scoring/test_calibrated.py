@@ -12,7 +12,7 @@ from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.scoring.scorer import Scorer
 from distillery_core.scoring.stream import score_file
-from distillery_core.student.score_calibration import CALIBRATION, ScoreCalibration
+from distillery_core.student.measures.score_calibration import CALIBRATION, ScoreCalibration
 from distillery_core.types import Article
 
 ARTICLES = [Article(str(n), "A title", f"Some words about topic {n}. " * 9) for n in range(4)]

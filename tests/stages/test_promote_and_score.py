@@ -15,7 +15,7 @@ from distillery_core.publish import promotion
 from distillery_core.stages import evaluate, gates, promote, score, status
 from distillery_core.stages.evaluation_folder import model_in
 from distillery_core.stages.project import Project
-from distillery_core.student.checkpoint import model_sha256
+from distillery_core.student.model_folder import model_sha256
 from tests.full_disk import files_of_at_most
 
 

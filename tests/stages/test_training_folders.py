@@ -14,8 +14,8 @@ from distillery_core.filters import Filter
 from distillery_core.stages import train
 from distillery_core.stages.project import Project
 from distillery_core.stages.training_folders import alone_in, checkpoint_since
-from distillery_core.student.checkpoint_files import STATE
-from distillery_core.student.checkpoint_folder import checkpoints
+from distillery_core.student.checkpoints.files import STATE
+from distillery_core.student.checkpoints.folder import checkpoints
 from distillery_core.student.testing import tiny_base
 
 HOLDS = """

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from distillery_core.student import allocation
-from distillery_core.student.allocation import memory_kept
+from distillery_core.student.computing import allocation
+from distillery_core.student.computing.allocation import memory_kept
 
 _NAME, _VERSION = platform.libc_ver()
 glibc = pytest.mark.skipif(
@@ -23,7 +23,7 @@ OF_ITS_OWN = """
 import json, resource
 from pathlib import Path
 import numpy as np
-from distillery_core.student.allocation import memory_kept
+from distillery_core.student.computing.allocation import memory_kept
 
 def page_faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -13,16 +13,16 @@ from transformers import AttentionInterface
 
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student import auto
-from distillery_core.student.auto import attention_of, pick_attention, pooling_of
 from distillery_core.student.data import Encoded
-from distillery_core.student.frozen_features import as_read
+from distillery_core.student.features import as_read
 from distillery_core.student.model_factory import build
-from distillery_core.student.plan import packs
+from distillery_core.student.planning import auto
+from distillery_core.student.planning.auto import attention_of, pick_attention, pooling_of
+from distillery_core.student.planning.plan import packs
+from distillery_core.student.planning.shape import shape_of
+from distillery_core.student.planning.target import target_for
 from distillery_core.student.predict import forward
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.shape import shape_of
-from distillery_core.student.target import target_for
 from distillery_core.student.training import train
 
 Make = Callable[..., TrainSettings]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distillery_core.student import baselines
-from distillery_core.student.metrics import mae
+from distillery_core.student.measures import baselines
+from distillery_core.student.measures.metrics import mae
 
 LABELS = np.array([[0.0, 4.0], [2.0, 5.0], [10.0, 9.0]])
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from distillery_core.filters.filter import Filter
-from distillery_core.student.batches import pad
+from distillery_core.student.computing.batches import pad
 from distillery_core.student.data import Encoded, TextEncoder
 from distillery_core.student.model_factory import Built, build
+from distillery_core.student.planning.shape import base_config, describe_model, shape_of
 from distillery_core.student.predict import forward
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.shape import base_config, describe_model, shape_of
 from distillery_core.student.testing import DECODERS, Family, labelled_rows
 from distillery_core.student.training import train
 

@@ -7,7 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distillery_core.student.batches import epoch_batches, micro_batches, pad, padding_waste
+from distillery_core.student.computing.batches import (
+    epoch_batches,
+    micro_batches,
+    pad,
+    padding_waste,
+)
 from distillery_core.student.data import Encoded
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=150)

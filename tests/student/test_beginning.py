@@ -14,13 +14,13 @@ from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student.auto import decide
 from distillery_core.student.beginning import begin, open_accelerator
+from distillery_core.student.computing.device import started_fewer, usable_cores
 from distillery_core.student.dataset_check import check_dataset
-from distillery_core.student.device import started_fewer, usable_cores
-from distillery_core.student.plan import choose
+from distillery_core.student.planning.auto import decide
+from distillery_core.student.planning.plan import choose
+from distillery_core.student.planning.step_memory import GIB
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.step_memory import GIB
 from distillery_core.student.training import train
 from distillery_core.student.without_effect import say_what_has_no_effect
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distillery_core.student import bootstrap, metrics
-from distillery_core.student.metrics import Array
+from distillery_core.student.measures import bootstrap, metrics
+from distillery_core.student.measures.metrics import Array
 
 
 def test_the_interval_has_the_width_of_the_standard_error_and_is_repeatable() -> None:

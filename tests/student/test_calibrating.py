@@ -14,14 +14,14 @@ from distillery_core.dataset.prepare import prepare
 from distillery_core.dataset.rows import Example, read_examples
 from distillery_core.filters.filter import Filter
 from distillery_core.filters.text_view import pattern_text
-from distillery_core.student.bootstrap import Interval, paired_average_precision
 from distillery_core.student.calibrating import calibrate_saved
-from distillery_core.student.checkpoint import model_sha256
 from distillery_core.student.dataset_check import check_dataset
-from distillery_core.student.finding import overall_scores
+from distillery_core.student.measures.bootstrap import Interval, paired_average_precision
+from distillery_core.student.measures.finding import overall_scores
+from distillery_core.student.measures.score_calibration import CALIBRATION, coverage_of
+from distillery_core.student.model_folder import model_sha256
 from distillery_core.student.predict import Student, load_model, predict
 from distillery_core.student.result import TrainResult
-from distillery_core.student.score_calibration import CALIBRATION, coverage_of
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.testing import labelled_rows, tiny_base, tiny_filter, write_rows
 from distillery_core.student.training import train

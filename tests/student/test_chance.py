@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distillery_core.student.chance import bound, gained, is_skilled, standard_error
-from distillery_core.student.metrics import mae, rmse, spearman
+from distillery_core.student.measures.metrics import mae, rmse, spearman
 from distillery_core.student.selection import Chosen
 
 

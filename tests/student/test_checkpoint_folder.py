@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from distillery_core.errors import UserError
 from distillery_core.files import sha256_file, write_json, write_text
-from distillery_core.student import checkpoint_folder
-from distillery_core.student.checkpoint_files import SEAL, STATE
-from distillery_core.student.checkpoint_folder import (
+from distillery_core.student.checkpoints import folder as checkpoint_folder
+from distillery_core.student.checkpoints.checkpoint import BEST, write_checkpoint
+from distillery_core.student.checkpoints.files import SEAL, STATE
+from distillery_core.student.checkpoints.folder import (
     NEWEST,
     checkpoints,
     find_checkpoint,
@@ -26,9 +27,8 @@ from distillery_core.student.checkpoint_folder import (
     prune,
     unfinished,
 )
-from distillery_core.student.checkpoint_tensors import Tensors
-from distillery_core.student.run_checkpoint import BEST, write_checkpoint
-from distillery_core.student.run_state import Position, RunState, store_state, stored_state
+from distillery_core.student.checkpoints.state import Position, RunState, store_state, stored_state
+from distillery_core.student.checkpoints.tensors import Tensors
 
 
 def state_at(step: int, run: str = "this", number: int = 0) -> RunState:

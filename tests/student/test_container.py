@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from distillery_core.student import container, device, target
-from distillery_core.student.device import pick_threads, usable_cores
-from distillery_core.student.step_memory import GIB
+from distillery_core.student.computing import device
+from distillery_core.student.computing.device import pick_threads, usable_cores
+from distillery_core.student.planning import container, target
+from distillery_core.student.planning.step_memory import GIB
 
 UNLIMITED = "9223372036854771712"
 _ON_ONE_CORE = """import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-from distillery_core.student.device import pick_threads, usable_cores
+from distillery_core.student.computing.device import pick_threads, usable_cores
 print(usable_cores(), pick_threads(8))
 """
 

@@ -16,10 +16,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, Pretrai
 from distillery_core.dataset.rows import read_examples
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student import attention
-from distillery_core.student.data import TextEncoder
-from distillery_core.student.model_factory import build
-from distillery_core.student.packing import (
+from distillery_core.student.computing import attention
+from distillery_core.student.computing.packing import (
     attend_by_article,
     attends_by_article,
     can_pack,
@@ -27,6 +25,8 @@ from distillery_core.student.packing import (
     packs,
     packs_by_default,
 )
+from distillery_core.student.data import TextEncoder
+from distillery_core.student.model_factory import build
 from distillery_core.student.predict import forward
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.training import train

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery_core.filters.filter import Filter
+from distillery_core.student.computing.sharing import pieces_for, share_out
 from distillery_core.student.launch import free_port
-from distillery_core.student.sharing import pieces_for, share_out
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=40)
 

@@ -16,8 +16,8 @@ from transformers import AutoModelForSequenceClassification
 
 from distillery_core.filters.filter import Filter
 from distillery_core.student.beginning import begin, open_accelerator
+from distillery_core.student.computing.embedding_gradient import add_where_tokens_occur
 from distillery_core.student.dataset_check import check_dataset
-from distillery_core.student.embedding_gradient import add_where_tokens_occur
 from distillery_core.student.settings import TrainSettings
 
 ROWS, WIDTH = 12, 3

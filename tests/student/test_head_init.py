@@ -13,9 +13,9 @@ from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.student import head_init
 from distillery_core.student.beginning import begin, open_accelerator
+from distillery_core.student.computing.device import cpu_threads
 from distillery_core.student.dataset_check import check_dataset
-from distillery_core.student.device import cpu_threads
-from distillery_core.student.frozen_heads import fit_ridge
+from distillery_core.student.heads import fit_ridge
 from distillery_core.student.model_factory import inside_adapters, output_layer
 from distillery_core.student.predict import forward
 from distillery_core.student.run import Run

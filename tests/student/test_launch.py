@@ -16,7 +16,7 @@ import pytest
 from distillery_core.cli.main import EXIT_INTERRUPTED
 from distillery_core.dataset.prepare import prepare
 from distillery_core.stages.project import Project
-from distillery_core.student.checkpoint_folder import checkpoints
+from distillery_core.student.checkpoints.folder import checkpoints
 from distillery_core.student.launch import (
     EXIT_TERMINATED,
     KilledBySignal,

@@ -26,13 +26,13 @@ from transformers.utils import hub
 from distillery_core.dataset.rows import read_examples
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student.auto import pooling_of
-from distillery_core.student.frozen_features import base_sha256
+from distillery_core.student.features import base_sha256
 from distillery_core.student.mean_pooling import pools_mean
 from distillery_core.student.model_factory import build
+from distillery_core.student.planning.auto import pooling_of
+from distillery_core.student.planning.shape import describe_model, shape_of
 from distillery_core.student.predict import load_model, predict
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.shape import describe_model, shape_of
 from distillery_core.student.training import train
 
 Make = Callable[..., TrainSettings]

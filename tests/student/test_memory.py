@@ -16,12 +16,12 @@ from transformers import BertConfig, BertModel
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.out_of_memory import is_out_of_memory
-from distillery_core.student.data import Encoded
-from distillery_core.student.memory import (
+from distillery_core.student.computing.memory import (
     largest_that_fits,
     memory_named,
     out_of_memory,
 )
+from distillery_core.student.data import Encoded
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.training import train
 

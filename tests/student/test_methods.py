@@ -16,17 +16,18 @@ from transformers import AutoModelForSequenceClassification, Qwen2Config, Qwen2M
 from distillery_core.dataset.rows import read_examples
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student import frozen_features, plan
-from distillery_core.student.frozen_heads import fit_ridge
-from distillery_core.student.plan import choice_of
+from distillery_core.student import features
+from distillery_core.student.heads import fit_ridge
+from distillery_core.student.planning import plan
+from distillery_core.student.planning.plan import choice_of
+from distillery_core.student.planning.shape import shape_of
+from distillery_core.student.planning.step_memory import GIB
+from distillery_core.student.planning.target import target_for
 from distillery_core.student.predict import load_model, predict
 from distillery_core.student.record import flat_metrics
 from distillery_core.student.result import TrainResult
 from distillery_core.student.run import Say
 from distillery_core.student.settings import FrozenHead, Method, TrainSettings
-from distillery_core.student.shape import shape_of
-from distillery_core.student.step_memory import GIB
-from distillery_core.student.target import target_for
 from distillery_core.student.training import train
 
 Make = Callable[..., TrainSettings]
@@ -267,7 +268,7 @@ def test_a_frozen_base_is_read_once(
     first = trained("bert", lines.append, method="frozen", cache_dir=cache)
     assert any("parameters" in line for line in lines)
     assert not any("Warm-up" in line for line in lines), "there are no steps to warm up in"
-    monkeypatch.setattr(frozen_features, "computed", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(features, "computed", lambda *_: pytest.fail("read again"))
     lines.clear()
     again = trained("bert", lines.append, method="frozen", cache_dir=cache)
     assert again.best_val_mae == first.best_val_mae

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 
-from distillery_core.student import metrics
+from distillery_core.student.measures import metrics
 
 PREDICTED = np.array([[1.0, 5.0], [3.0, 5.0], [9.0, 5.0]])
 LABELS = np.array([[2.0, 5.0], [3.0, 7.0], [6.0, 3.0]])

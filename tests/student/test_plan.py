@@ -19,9 +19,15 @@ import torch
 import yaml
 
 from distillery_core.errors import UserError
-from distillery_core.student import plan as planning
-from distillery_core.student.flops import card_named, cards, matrix_peak, peak_flops, train_flops
-from distillery_core.student.plan import (
+from distillery_core.student.planning import plan as planning
+from distillery_core.student.planning.flops import (
+    card_named,
+    cards,
+    matrix_peak,
+    peak_flops,
+    train_flops,
+)
+from distillery_core.student.planning.plan import (
     CPU_MICRO_TOKENS,
     CPU_PACKED_TOKENS,
     Plan,
@@ -30,11 +36,11 @@ from distillery_core.student.plan import (
     make_plan,
     workload,
 )
-from distillery_core.student.plan_text import plan_json, plan_lines
+from distillery_core.student.planning.plan_text import plan_json, plan_lines
+from distillery_core.student.planning.shape import Shape, shape_of
+from distillery_core.student.planning.step_memory import step_memory
+from distillery_core.student.planning.target import target_for
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.shape import Shape, shape_of
-from distillery_core.student.step_memory import step_memory
-from distillery_core.student.target import target_for
 
 CASES = yaml.safe_load(
     (Path(__file__).parents[1] / "cases/student/plans.yaml").read_text(encoding="utf-8")
@@ -221,9 +227,9 @@ import torch
 from transformers import AutoModelForSequenceClassification, BertConfig, Qwen2Config
 from distillery_core.student.data import Encoded
 from distillery_core.student.model_factory import checkpoint_gradients
-from distillery_core.student.packing import attend_by_article, packed_logits
-from distillery_core.student.shape import describe_model
-from distillery_core.student.step_memory import step_memory
+from distillery_core.student.computing.packing import attend_by_article, packed_logits
+from distillery_core.student.planning.shape import describe_model
+from distillery_core.student.planning.step_memory import step_memory
 
 ON_CPU = torch.device("cpu")
 

@@ -13,7 +13,7 @@ import torch
 
 from distillery_core.errors import UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student.batches import pad
+from distillery_core.student.computing.batches import pad
 from distillery_core.student.data import TextEncoder
 from distillery_core.student.predict import Predictions, forward, load_model, predict
 from distillery_core.student.settings import TrainSettings

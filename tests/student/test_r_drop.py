@@ -13,10 +13,10 @@ import torch
 from distillery_core.errors import UserError, UserErrors
 from distillery_core.filters.filter import Filter
 from distillery_core.student import training_step
-from distillery_core.student.batches import pad
 from distillery_core.student.beginning import begin, open_accelerator
+from distillery_core.student.computing.batches import pad
+from distillery_core.student.computing.device import cpu_threads
 from distillery_core.student.dataset_check import check_dataset
-from distillery_core.student.device import cpu_threads
 from distillery_core.student.run import Run
 from distillery_core.student.settings import TrainSettings
 from distillery_core.student.training import train_epoch

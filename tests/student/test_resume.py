@@ -18,15 +18,15 @@ from safetensors.torch import load_file
 
 from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
-from distillery_core.student.checkpoint import model_sha256
-from distillery_core.student.checkpoint_folder import checkpoints
-from distillery_core.student.plan import choice_of
+from distillery_core.student.checkpoints.folder import checkpoints
+from distillery_core.student.checkpoints.state import store_state, stored_state
+from distillery_core.student.model_folder import model_sha256
+from distillery_core.student.planning.plan import choice_of
+from distillery_core.student.planning.shape import shape_of
+from distillery_core.student.planning.step_memory import GIB
+from distillery_core.student.planning.target import target_for
 from distillery_core.student.result import TrainResult
-from distillery_core.student.run_state import store_state, stored_state
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.shape import shape_of
-from distillery_core.student.step_memory import GIB
-from distillery_core.student.target import target_for
 from distillery_core.student.training import train
 from tests.full_disk import files_of_at_most
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillery_core.errors import UserError
-from distillery_core.student.bootstrap import paired_average_precision
-from distillery_core.student.metrics import Array, mae
-from distillery_core.student.score_calibration import (
+from distillery_core.student.measures.bootstrap import paired_average_precision
+from distillery_core.student.measures.metrics import Array, mae
+from distillery_core.student.measures.score_calibration import (
     CALIBRATION,
     COVERAGE,
     Finding,

@@ -14,8 +14,8 @@ import torch
 from safetensors import safe_open
 
 from distillery_core.errors import UserError
+from distillery_core.student.planning.shape import base_config
 from distillery_core.student.settings import TrainSettings
-from distillery_core.student.shape import base_config
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"

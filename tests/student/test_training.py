@@ -18,7 +18,7 @@ from distillery_core.errors import CheckFailed, UserError
 from distillery_core.filters.filter import Filter
 from distillery_core.student import saving, training
 from distillery_core.student.arrangement import arrange
-from distillery_core.student.checkpoint import model_sha256
+from distillery_core.student.model_folder import model_sha256
 from distillery_core.student.optimisation import warmup_used
 from distillery_core.student.predict import load_model, predict
 from distillery_core.student.result import TrainResult

@@ -255,7 +255,7 @@ def _plan(
 ) -> None:
     """Print the plan; its device may be the name of a card, which is none to train on."""
     from distillery_core.stages.train import plan
-    from distillery_core.student.plan_text import plan_json, plan_lines
+    from distillery_core.student.planning.plan_text import plan_json, plan_lines
 
     device = asked.pop("device", AUTO)
     with only_json(as_json):
