@@ -26,7 +26,7 @@ from distillery_core.files import write_json
 from distillery_core.filters import Filter
 from distillery_core.reports.markdown import inline_code, table
 from distillery_core.student.embeddings import embed
-from distillery_core.student.frozen.baseline import BaseFeatures
+from distillery_core.student.frozen.untrained import BaseFeatures
 from distillery_core.student.measures import baselines
 from distillery_core.student.measures.metrics import Array
 from distillery_core.student.predict import load_model, predict

@@ -16,7 +16,7 @@ from distillery_core.errors import UserError
 from distillery_core.files import sha256_text
 from distillery_core.filters.filter import Filter
 from distillery_core.filters.text_view import student_text, text_view
-from distillery_core.student.frozen.baseline import BaseFeatures, base_features
+from distillery_core.student.frozen.untrained import BaseFeatures, base_features
 from distillery_core.student.measures import baselines
 from distillery_core.student.measures.metrics import Array, article_errors
 from distillery_core.student.settings import TrainSettings

@@ -16,16 +16,12 @@ from distillery_core.filters.filter import Filter
 from distillery_core.filters.text_view import pattern_text
 from distillery_core.student.checkpoints.state import Position
 from distillery_core.student.computing.batches import epoch_batches, micro_batches
-from distillery_core.student.computing.packing import (
-    packs,
-)
+from distillery_core.student.computing.packing import packs
 from distillery_core.student.data import EncodedSplit, TextEncoder
 from distillery_core.student.measures.finding import overall_scores
 from distillery_core.student.measures.metrics import Array
 from distillery_core.student.model_card import ModelCard
-from distillery_core.student.optimisation import (
-    StartingPoint,
-)
+from distillery_core.student.optimisation import StartingPoint
 from distillery_core.student.record import EpochRecord, RunFacts
 from distillery_core.student.selection import Selection
 from distillery_core.student.settings import Precision, TrainSettings

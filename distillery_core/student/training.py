@@ -17,10 +17,7 @@ from distillery_core.student.calibrating import calibrate_saved
 from distillery_core.student.checkpoints.state import Position
 from distillery_core.student.computing.allocation import memory_kept
 from distillery_core.student.computing.device import cpu_threads, pick_threads
-from distillery_core.student.computing.memory import (
-    largest_that_fits,
-    peak_bytes,
-)
+from distillery_core.student.computing.memory import largest_that_fits, peak_bytes
 from distillery_core.student.computing.sharing import pieces_for
 from distillery_core.student.dataset_check import check_dataset
 from distillery_core.student.evaluating import evaluate

@@ -125,7 +125,15 @@ def _packages() -> list[Path]:
     return sorted(path.parent for path in PACKAGE.glob("*/__init__.py"))
 
 
-@pytest.mark.parametrize("folder", _packages(), ids=lambda folder: folder.name)
+def _packages_within() -> list[Path]:
+    """But for the verbs' modules, which are named as the verbs are."""
+    found = sorted(path.parent for path in PACKAGE.rglob("*/__init__.py"))
+    return [folder for folder in found if folder.name != "verbs"]
+
+
+@pytest.mark.parametrize(
+    "folder", _packages_within(), ids=lambda folder: str(folder.relative_to(PACKAGE))
+)
 def test_a_package_names_each_of_its_modules(folder: Path) -> None:
     tree = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
     told = ast.get_docstring(tree) or ""

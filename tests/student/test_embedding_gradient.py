@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,9 @@ def embedding(**asked: Any) -> nn.Embedding:
 
 
 def gradient_of(words: nn.Embedding, pieces: Pieces) -> Tensor:
-    """After these pieces of a batch, each token's state weighed by itself."""
+    """After these pieces of a batch; not 0 for a state of 0, which the padding token's is."""
     for piece in pieces:
-        (words(torch.tensor([piece])) ** 3).sum().backward()
+        ((words(torch.tensor([piece])) + 1) ** 3).sum().backward()
     assert words.weight.grad is not None
     return words.weight.grad.clone()
 
@@ -86,11 +87,44 @@ def test_the_memory_of_a_steps_gradient_is_the_next_ones() -> None:
     assert found[0] == found[1]
 
 
-def test_nothing_is_gathered_where_nothing_is_trained() -> None:
+def test_a_sum_that_was_cut_off_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where memory runs out and fewer articles are tried."""
     model = Base(embedding())
     add_where_tokens_occur(model)
-    with torch.inference_mode():
-        assert not model.words(torch.tensor([[1, 2]])).requires_grad
+    with monkeypatch.context() as patched, pytest.raises(MemoryError):
+        patched.setattr(Tensor, "index_add_", _added_and_cut_off)
+        gradient_of(model.words, [[1, 2]])
+    model.words.zero_grad()
+    torch.testing.assert_close(gradient_of(model.words, [[5]]), gradient_of(embedding(), [[5]]))
+
+
+def _added_and_cut_off(into: Tensor, dim: int, rows: Tensor, found: Tensor) -> Tensor:
+    into.index_put_((rows,), found, accumulate=True)
+    raise MemoryError
+
+
+def test_evaluation_has_the_memory() -> None:
+    model = Base(embedding())
+    add_where_tokens_occur(model)
+    gradient_of(model.words, [[1, 2]])
+    assert model.words.weight.grad is not None
+    held = weakref.ref(model.words.weight.grad)
+    model.zero_grad()
+    assert held() is not None
+    model.eval()
+    assert held() is None
+    model.train()
+    torch.testing.assert_close(gradient_of(model.words, [[5]]), gradient_of(embedding(), [[5]]))
+
+
+def test_a_base_without_one_vocabulary_stays() -> None:
+    class Characters(Base):
+        def get_input_embeddings(self) -> nn.Embedding:
+            raise NotImplementedError
+
+    model = Characters(embedding())
+    add_where_tokens_occur(model)
+    assert type(model.words) is nn.Embedding
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 torch gives every piece of a batch a gradient as large as the vocabulary, nearly all of it zeros,
 and adds it to that of the pieces before: for 250,000 tokens of 384 numbers that is more than a
 gigabyte moved, whatever the piece's length. Here one such tensor is kept, and only rows of tokens
-that occurred are added to and afterwards emptied.
+that occurred are added to and afterwards emptied. The others stay zero as long as the weights are
+read nowhere else and gradients are scaled by finite numbers, as a run does.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -19,9 +21,10 @@ from distillery_core.student.model_factory import inside_adapters
 def add_where_tokens_occur(model: Any) -> None:
     """Have a model's embeddings gather their gradient so, where they are trained and plain ones."""
     plain = inside_adapters(model)
-    embedding = plain.get_input_embeddings()
-    if _is_plain(embedding) and embedding.weight.requires_grad:
-        plain.set_input_embeddings(_Embedding(embedding))
+    with suppress(NotImplementedError):  # a base without one vocabulary, as CANINE
+        embedding = plain.get_input_embeddings()
+        if _is_plain(embedding) and embedding.weight.requires_grad:
+            plain.set_input_embeddings(_Embedding(embedding))
 
 
 def _is_plain(embedding: Any) -> bool:
@@ -38,9 +41,14 @@ class _Embedding(nn.Embedding):
         self.weight = other.weight
         self._gradient = _Gradient()
 
+    def train(self, mode: bool = True) -> _Embedding:
+        """Evaluation has other uses for the memory."""
+        if not mode:
+            self._gradient = _Gradient()
+        super().train(mode)
+        return self
+
     def forward(self, input: Tensor) -> Tensor:
-        if not torch.is_grad_enabled():
-            return super().forward(input)
         found: Tensor = _Lookup.apply(self.weight, input, self)  # type: ignore[no-untyped-call]
         return found
 
@@ -50,7 +58,7 @@ class _Embedding(nn.Embedding):
             gradient = gradient.masked_fill((tokens == self.padding_idx)[:, None], 0.0)
         if self.weight.grad is None:
             self.weight.grad = self._gradient.emptied(self.weight)
-        self._gradient.occurred.append(tokens)
+        self._gradient.occurred.append(tokens)  # first, for who runs out of memory in the sum
         self.weight.grad.index_add_(0, tokens, gradient)
 
 

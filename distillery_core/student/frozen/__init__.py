@@ -2,5 +2,5 @@
 
 training.py       from top to bottom              settings.py         what is asked of it
 reading.py base.py  what it begins with           fitting.py          the head, fitted
-record.py         what is written down            baseline.py         what a base knows untrained
+record.py         what is written down            untrained.py        what a base knows without it
 """

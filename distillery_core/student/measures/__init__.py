@@ -1,4 +1,4 @@
-"""How far off a student is, and what that is worth: numbers in, numbers out.
+"""How far off a student is, and what that is worth.
 
 metrics.py        errors, correlations, ranks     finding.py          what a needle filter finds
 bootstrap.py      intervals of an error           baselines.py        what a student must beat

@@ -1,4 +1,4 @@
-"""What a run will need, before anything of it is loaded.
+"""What a run will need in memory, time and money, told from shapes.
 
 shape.py          a base as numbers               target.py container.py  the device, its memory
 step_memory.py    what a step needs               flops.py            what it computes, and how fast
