@@ -61,7 +61,7 @@ bench-agreement: $(INSTALLED)
 bench-verdicts: $(INSTALLED)
 	$(BIN)/python benchmarks/verdicts.py
 
-# Training beside transformers.Trainer, in CPU seconds (needs DISTILLERY_DATA; 20 to 30 minutes).
+# Training beside transformers.Trainer, in CPU seconds (needs DISTILLERY_DATA; 15 to 30 minutes).
 # Renews its block of docs/benchmarks.md.
 bench-train: $(INSTALLED)
 	$(BIN)/python benchmarks/train_speed.py --write

@@ -63,8 +63,7 @@ def test_a_ridge_is_not_told_of_epochs(evaluate_frozen: Evaluate) -> None:
     own, tfidf, *others = rivals_of(record)
     assert own.low is None and all(one.low <= one.high for one in (tfidf, *others))
     line = judged.front.measurements["against_tfidf"]
-    # One is computed alone, one beside others: BLAS may add float32 up in another order.
-    assert (tfidf.low, tfidf.high) == pytest.approx((line.low, line.high), abs=1e-6)
+    assert (tfidf.low, tfidf.high) == (line.low, line.high)
     assert f"| {own.mae - tfidf.mae:+.3f} ({line.low:+.3f} to " in judged.report.body
 
 

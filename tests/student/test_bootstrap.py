@@ -88,3 +88,16 @@ def test_resamples_without_a_positive_are_left_out() -> None:
     found = bootstrap.paired_average_precision(positive, scores, -scores)
     assert found is not None
     assert 0 < found.low <= found.high <= 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("articles", "columns"), [(70, 2), (333, 6), (1000, 13)])
+def test_errors_have_the_same_interval_alone_and_beside_others(
+    articles: int, columns: int, dtype: type
+) -> None:
+    """To the last digit: a report tells some of them in two places."""
+    errors = np.random.default_rng(0).exponential(size=(articles, columns)).astype(dtype)
+    groups = [row // 2 for row in range(articles)]
+    for given in (None, groups):
+        together = bootstrap.bootstrap_means(errors, given)
+        assert together == [bootstrap.bootstrap_mean(column, given) for column in errors.T]

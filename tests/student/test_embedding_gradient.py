@@ -13,7 +13,11 @@ from hypothesis import given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification
+from transformers import (
+    AutoModelForSequenceClassification,
+    CanineConfig,
+    CanineForSequenceClassification,
+)
 
 from distillery_core.filters.filter import Filter
 from distillery_core.student.beginning import begin, open_accelerator
@@ -118,13 +122,14 @@ def test_evaluation_has_the_memory() -> None:
 
 
 def test_a_base_without_one_vocabulary_stays() -> None:
-    class Characters(Base):
-        def get_input_embeddings(self) -> nn.Embedding:
-            raise NotImplementedError
-
-    model = Characters(embedding())
+    """CANINE hashes characters into several tables."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = CanineForSequenceClassification(CanineConfig(**sizes, intermediate_size=16))
+    before = [type(module) for module in model.modules()]
+    with pytest.raises(NotImplementedError):
+        model.get_input_embeddings()
     add_where_tokens_occur(model)
-    assert type(model.words) is nn.Embedding
+    assert [type(module) for module in model.modules()] == before
 
 
 @pytest.mark.parametrize(

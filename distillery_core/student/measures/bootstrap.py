@@ -45,7 +45,7 @@ def bootstrap_mean(values: Array, groups: Groups | None = None) -> Interval:
 def bootstrap_means(values: Array, groups: Groups | None = None) -> list[Interval]:
     """The mean of each column of [articles, columns], all from the same resamples."""
     means = resampled_means(values, groups)
-    points = values.mean(axis=0)
+    points = _column_means(values)
     return [percentile_interval(float(points[at]), means[at]) for at in range(values.shape[1])]
 
 
@@ -125,11 +125,12 @@ def _counts(units: int, resamples: int, seed: int, start: int) -> Array:
 def resampled_means(values: Array, groups: Groups | None = None, seed: int = _SEED) -> Array:
     """Means of each column of [articles, columns] in every resample, [columns, resamples].
 
-    The columns are centred first: float32 then rounds deviations, not levels.
+    The columns are centred first: float32 then rounds deviations, not levels. Each is computed as
+    if it stood alone, so that the same errors have the same interval wherever they are told.
     """
     unit_of = _units(len(values), groups)
     units = int(unit_of.max()) + 1
-    centre = values.mean(axis=0)
+    centre = _column_means(values)
     deviations = np.asarray(values - centre, dtype=np.float64)
     sizes = np.bincount(unit_of, minlength=units).astype(np.float32)
     sums = deviations
@@ -137,9 +138,17 @@ def resampled_means(values: Array, groups: Groups | None = None, seed: int = _SE
         sums = np.zeros((units, values.shape[1]))
         np.add.at(sums, unit_of, deviations)
     columns = np.ascontiguousarray(sums.T, dtype=np.float32)
-    shifts = [(columns @ counts) / (sizes @ counts) for counts in _blocks(units, seed)]
+    shifts = [
+        np.stack([column @ counts for column in columns]) / (sizes @ counts)
+        for counts in _blocks(units, seed)
+    ]
     means: Array = centre[:, None] + np.concatenate(shifts, axis=1).astype(np.float64)
     return means
+
+
+def _column_means(values: Array) -> Array:
+    """Numpy adds up columns that lie side by side in another order than one alone."""
+    return np.array([np.ascontiguousarray(column).mean() for column in values.T])
 
 
 def _average_precisions(counts: Array, unit_of: Array, positive: Array, scores: Array) -> Array:
